@@ -1,0 +1,13 @@
+"""The errors a user can cause and mend. Everything else is a defect of ours and keeps its traceback."""
+
+
+class MedsegError(ValueError):
+    """Something the user gave cannot be used; the message is one line: value, rule, remedy."""
+
+
+class SettingsError(MedsegError):
+    """A setting or a command-line argument is wrong; nothing was started."""
+
+
+class ScanError(MedsegError):
+    """One scan cannot be used; the others can."""

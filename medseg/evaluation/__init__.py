@@ -1,0 +1,1 @@
+"""Label maps against reference label maps -> metrics."""

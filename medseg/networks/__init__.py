@@ -1,0 +1,1 @@
+"""Segmentation networks in pure torch, for any number of spatial axes."""

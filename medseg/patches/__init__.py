@@ -1,0 +1,1 @@
+"""Prepared arrays -> training batches."""

@@ -1,0 +1,1 @@
+"""What the data says -> what will be done."""

@@ -1,0 +1,96 @@
+"""The Plan: every choice that the data decided, with its reason. Frozen, and equal to itself after JSON."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from medseg.geometry import Size, Vector
+
+Task = Literal["multiclass", "multilabel"]
+
+
+class Frozen(BaseModel):
+    """Immutable, and strict about unknown fields: a plan may come from someone else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Normalisation(Frozen):
+    """How one channel's intensities become numbers around zero.
+
+    `dataset`: clip to [low, high], subtract `mean`, divide by `std`, all four from the dataset's foreground (CT).
+    `image`: z-score of each image. `body`: z-score of each image over the voxels above its background.
+    """
+
+    kind: Literal["dataset", "image", "body"]
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class Plan(Frozen):
+    """What will be done to every case, in training and in prediction alike.
+
+    Spatial settings of volumes are in canonical (RAS) axis order; images without a world frame keep pixel order.
+
+    Attributes:
+        dim: Spatial axes of the network.
+        slice_axis: For dim 2: the axis that is walked slice by slice (for 2D images the third, of length 1).
+        world: False when the dataset's files have no world frame.
+        class_names: One per class, the background (multiclass index 0) included.
+        label_values: The value that class has in the user's files; in step with `class_names`.
+        spacing_mm: Target spacing per volume axis.
+        image_orders: Interpolation order per volume axis for images: 3 cubic, 1 linear, 0 nearest.
+        patch_size: One entry per network axis.
+        stem_strides: Stride of the encoder's stem per network axis.
+        stage_strides: Stride before each stage after the first, per network axis.
+        kernels: Depthwise kernel of each stage per network axis.
+        flip_axes: Network axes that training mirrors, and test-time augmentation may.
+        steps: Training steps; None when a time budget decides.
+        reasons: Choice -> why, in words.
+    """
+
+    dim: Literal[2, 3]
+    slice_axis: Literal[0, 1, 2] | None
+    world: bool
+    task: Task
+    channels: int
+    class_names: tuple[str, ...]
+    label_values: tuple[int, ...]
+    modality: Literal["ct", "rgb", "other"]
+    spacing_mm: Vector
+    image_orders: Size
+    normalisation: tuple[Normalisation, ...]
+    patch_size: tuple[int, ...]
+    batch_size: int
+    stem_strides: tuple[int, ...]
+    stage_strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    flip_axes: tuple[int, ...]
+    steps: int | None
+    reasons: dict[str, str]
+
+    @property
+    def num_outputs(self) -> int:
+        """Channels of the network's logits."""
+        return len(self.class_names)
+
+    @property
+    def volume_patch(self) -> Size:
+        """The patch as a box in the volume: `patch_size`, with 1 along the slice axis when dim is 2."""
+        patch = list(self.patch_size)
+        if self.slice_axis is not None:
+            patch.insert(self.slice_axis, 1)
+        first, second, third = patch
+        return first, second, third
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Read what `save` wrote."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))

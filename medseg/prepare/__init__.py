@@ -1,0 +1,1 @@
+"""Subject -> normalised arrays in one orientation and spacing, and the exact way back."""

@@ -1,0 +1,1 @@
+"""Plan and prepared cases -> a trained model in a run folder."""

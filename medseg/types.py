@@ -1,0 +1,15 @@
+"""Shape aliases used everywhere. `*spatial` stands for one axis per dimension: one alias serves 2D and 3D."""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Images = Float[Tensor, "batch channels *spatial"]
+"""A batch of images, or of any feature maps."""
+Logits = Float[Tensor, "batch classes *spatial"]
+"""Scores before softmax (multiclass) or sigmoid (multilabel)."""
+Labels = Int[Tensor, "batch layers *spatial"]
+"""Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel)."""
+Points = Float[Tensor, "batch points dim"]
+"""Positions in a map, per axis in the order of its spatial axes: 0 is its start, 1 its end."""
+PointFeatures = Float[Tensor, "batch channels points"]
+"""What maps hold at those positions."""
