@@ -69,10 +69,14 @@ class Geometry:
         """
         linear = np.asarray(affine, dtype=np.float64)[:3, :3]
         if not np.isfinite(affine).all() or abs(np.linalg.det(linear)) < 1e-12:
-            raise ValueError(f"affine must be finite and invertible, got {np.asarray(affine).tolist()}")
+            raise ValueError(
+                f"affine must be finite and invertible, got {np.asarray(affine).tolist()}"
+            )
         spacing = np.linalg.norm(linear, axis=0)
         direction = linear / spacing
-        return cls(size, _vector(spacing), _vector(np.asarray(affine)[:3, 3]), _matrix(direction), world)
+        return cls(
+            size, _vector(spacing), _vector(np.asarray(affine)[:3, 3]), _matrix(direction), world
+        )
 
     @cached_property
     def affine(self) -> npt.NDArray[np.float64]:
@@ -126,7 +130,13 @@ class Geometry:
         corner[order] = np.where(flips, size - 1, 0)
         direction = np.array(self.direction)[:, order] * np.where(flips, -1.0, 1.0)
         spacing = np.array(self.spacing_mm)[order]
-        return Geometry(_size(size), _vector(spacing), _vector(self.to_world(corner)), _matrix(direction), self.world)
+        return Geometry(
+            _size(size),
+            _vector(spacing),
+            _vector(self.to_world(corner)),
+            _matrix(direction),
+            self.world,
+        )
 
     def cropped(self, start: Size, size: Size) -> "Geometry":
         """The grid of a box that starts at voxel `start`."""
@@ -137,7 +147,9 @@ class Geometry:
         """The same field of view, edge to edge, in another number of voxels."""
         spacing = np.array(self.spacing_mm) * np.array(self.size) / np.array(size)
         first = (np.array(self.size) / np.array(size) - 1) / 2
-        return Geometry(size, _vector(spacing), _vector(self.to_world(first)), self.direction, self.world)
+        return Geometry(
+            size, _vector(spacing), _vector(self.to_world(first)), self.direction, self.world
+        )
 
     def same_grid(self, other: "Geometry", tolerance_voxels: float = 0.05) -> bool:
         """Whether both put every voxel at the same place, up to a share of a voxel."""
@@ -151,7 +163,10 @@ class Geometry:
 def _nearest_axes(direction: Array) -> Size:
     """For each axis, the world axis it runs along: the assignment with the largest total |cosine|."""
     cosines = np.abs(direction)
-    return max(permutations(range(3)), key=lambda p: sum(cosines[world, axis] for axis, world in enumerate(p)))
+    return max(
+        permutations(range(3)),
+        key=lambda p: sum(cosines[world, axis] for axis, world in enumerate(p)),
+    )
 
 
 def _size(values: Array) -> Size:

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.geometry import Geometry
+
+
+class Problem(NamedTuple):
+    """Why something was left out, and what the user can do."""
+
+    name: str
+    what: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -31,13 +40,14 @@ class Subject:
     Attributes:
         name: The case's name.
         image: (channels, *size), finite.
-        label: Layers of class indices: (1, *size) for multiclass, (classes, *size) of 0/1 for multilabel; None if unlabelled.
+        label: Values as in the files, (layers, *size): one label map, or one layer per mask file; None if
+            unlabelled.
         geometry: The grid both are on.
         warnings: What had to be mended while reading, one line each, without the case's name.
     """
 
     name: str
     image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.uint8] | None
+    label: npt.NDArray[np.int32] | None
     geometry: Geometry
     warnings: tuple[str, ...] = field(default=())
