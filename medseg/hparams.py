@@ -1,0 +1,316 @@
+"""HParams: every setting of a run in one frozen object; what is wrong is said all at once."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
+
+from medseg.errors import SettingsError
+from medseg.quantities import Bytes, Duration
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Millimetres = Annotated[float, Field(gt=0)]
+
+
+class ExtraTransform(BaseModel):
+    """A torchio transform of the user's own, for training patches."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    name: str = Field(pattern=r"^[A-Za-z]\w*$")
+    """Name of the class in torchio, such as RandomGhosting."""
+    arguments: dict[str, JsonValue] = {}
+    """Its keyword arguments."""
+
+    @field_validator("arguments", mode="before")
+    @classmethod
+    def _as_json(cls, arguments: object) -> object:
+        """What JSON will give back: tuples become lists."""
+        try:
+            return json.loads(json.dumps(arguments, allow_nan=False))
+        except (TypeError, ValueError):
+            raise ValueError("must hold only texts, finite numbers, lists and dicts") from None
+
+
+class HParams(BaseModel):
+    """The settings of one run. `None` means: decided by medseg, from the data where it matters."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    # --- data
+    dim: Literal[2, 3] = 3
+    """Spatial axes of the network: 3, or 2 (images, and volumes slice by slice)."""
+    data: Path = Path("data/demo")
+    """Folder of the training data, in any layout of docs/data.md. The demo is made when missing."""
+    images: Path | None = None
+    """Folder of the images, when images and labels do not share `data`; goes with `labels`."""
+    labels: Path | None = None
+    """Folder of the labels; goes with `images`."""
+    pattern: str | None = Field(None, min_length=1)
+    """Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file."""
+    output: Path | None = None
+    """Folder of the run. None: a new folder in `runs`."""
+    classes: dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0)]] | None = Field(
+        None, min_length=1
+    )
+    """Class name -> its value in the label files. None: every value found is a class."""
+    channels: PositiveInt | None = None
+    """Channels of each image; a case with another number is left out. None: as most cases have."""
+    task: Literal["multiclass", "multilabel"] | None = None
+    """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
+    None: found out."""
+
+    # --- network
+    encoder: Literal[
+        "convnext_micro",
+        "convnext_mini",
+        "convnext_tiny",
+        "convnext_small",
+        "convnext_base",
+        "convnext_large",
+        "convnext_xlarge",
+    ] = "convnext_mini"
+    """The network's encoder. micro and mini are made for CPU, the others have the paper's sizes."""
+    head: Literal["pointrend", "dense"] = "pointrend"
+    """pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples."""
+    drop_path: float = Field(0.0, ge=0, lt=1)
+    """Chance that a residual branch is skipped in training, in [0, 1). Raise it for large
+    encoders on little data."""
+
+    # --- what the network sees
+    patch_size: tuple[PositiveInt, ...] | None = Field(None, min_length=2, max_length=3)
+    """Patch in voxels, one number per spatial axis (`dim` of them). None: planned."""
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
+    """Voxel spacing that scans are resampled to, in mm: left-right, back-front, down-up.
+    None: planned."""
+    batch_size: PositiveInt | None = None
+    """Patches per step. None: planned under the memory limit."""
+
+    # --- training
+    steps: PositiveInt | None = None
+    """Training steps. At most one of steps, epochs and time_budget; None of them: planned."""
+    epochs: PositiveInt | None = None
+    """Training length in passes over the training cases."""
+    time_budget: Duration | None = None
+    """Training length as a duration such as 90s, 15m or 1h30m, validation and report included."""
+    learning_rate: float = Field(4e-3, gt=0)
+    """Peak learning rate of AdamW, above 0."""
+    weight_decay: float = Field(0.05, ge=0)
+    """Weight decay of AdamW, at least 0."""
+    warmup: float = Field(0.03, ge=0, lt=1)
+    """Share of the schedule in which the learning rate rises, in [0, 1)."""
+    gradient_clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient, above 0."""
+    ema_decay: float = Field(0.99, ge=0, lt=1)
+    """Weight of the past in the running average of the weights, per step, in [0, 1). The average
+    is the model."""
+    loss: Literal["dice_ce", "dice_focal"] = "dice_ce"
+    """Dice plus cross-entropy, or Dice plus focal loss (for rare classes)."""
+    augmentation: Literal["none", "light", "default"] = "default"
+    """Strength of the random changes to training patches."""
+    flips: tuple[Literal["x", "y", "z"], ...] | None = None
+    """Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y
+    down). None: no axis of volumes, every axis of images."""
+    extra_transforms: tuple[ExtraTransform, ...] = ()
+    """Your own torchio transforms, each {"name": ..., "arguments": {...}}: a dict in hparam.py,
+    JSON on the command line."""
+    folds: int = Field(5, ge=2)
+    """Number of parts the cases are dealt into, in natural order; at least 2."""
+    fold: int = Field(0, ge=0)
+    """The part that is validated on instead of trained on; counts from 0, below `folds`."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Start of all random numbers, in [0, 2^32)."""
+    deterministic: bool = False
+    """Equal runs give equal models, at some cost in speed. Not with a time budget."""
+
+    # --- machine
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    """Number format of training. auto: bf16 or 16 where the device gains by it, else 32."""
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda, cuda:N or mps."""
+    max_memory: Bytes | None = None
+    """Memory to stay under, such as 4GB or 4GiB. None: what is free."""
+
+    # --- prediction
+    tta: Literal["none", "mirror"] = "none"
+    """mirror averages predictions over the axes that were mirrored in training."""
+    overlap: float = Field(0.5, ge=0, le=0.9)
+    """Overlap of neighbouring windows as a share of the patch, in [0, 0.9]."""
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+            raise ValueError("must be auto, cpu, mps, cuda or cuda:N with N the number of the GPU")
+        return device
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_all(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Collect what is wrong with single fields and with combinations of the sound ones."""
+        if not isinstance(values, dict):
+            return handler(values)
+        lines: list[str] = []
+        failed: set[object] = set()
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            places = [detail["loc"] for detail in details]
+            lines = [
+                _line(place, detail["input"], detail["msg"])
+                for place, detail in zip(places, details, strict=True)
+                if not any(place == other[: len(place)] != other for other in places)
+            ]
+            failed = {place[0] for place in places}
+            settings = handler({name: values[name] for name in values if name not in failed})
+        for rule in _RULES:
+            if not failed.intersection(rule.fields) and rule.broken(settings):
+                shown = ", ".join(f"{name} = {getattr(settings, name)}" for name in rule.fields)
+                lines.append(f"{shown}: {rule.rule}; {rule.remedy}")
+        if lines:
+            raise SettingsError("\n".join(lines))
+        return settings
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any]) -> Self:
+        """From raw values: typed ones, or strings as on the command line.
+
+        Raises:
+            SettingsError: One line per wrong value.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise as_settings_error(error) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            SettingsError: If the file cannot be read or holds wrong values.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{path}: not readable as JSON settings ({error}); choose another run folder"
+            ) from None
+        return cls.build(values)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+class _Rule(NamedTuple):
+    """A combination of settings that makes no sense."""
+
+    fields: tuple[str, ...]
+    broken: Callable[[HParams], bool]
+    rule: str
+    remedy: str
+
+
+_RULES = (
+    _Rule(
+        ("steps", "epochs", "time_budget"),
+        lambda h: sum(length is not None for length in (h.steps, h.epochs, h.time_budget)) > 1,
+        "at most one of them decides how long to train",
+        "keep one",
+    ),
+    _Rule(
+        ("deterministic", "time_budget"),
+        lambda h: h.deterministic and h.time_budget is not None,
+        "how many steps fit into a time differs from run to run",
+        "set steps instead of time_budget",
+    ),
+    _Rule(
+        ("fold", "folds"),
+        lambda h: h.fold >= h.folds,
+        "fold counts from 0 and must be below folds",
+        "lower fold",
+    ),
+    _Rule(
+        ("images", "labels"),
+        lambda h: (h.images is None) != (h.labels is None),
+        "images and labels go together",
+        "set both, or put everything under data",
+    ),
+    _Rule(
+        ("patch_size", "dim"),
+        lambda h: h.patch_size is not None and len(h.patch_size) != h.dim,
+        "patch_size needs one number per spatial axis",
+        "give dim numbers, or leave patch_size out",
+    ),
+    _Rule(
+        ("classes",),
+        lambda h: h.classes is not None and len(set(h.classes.values())) < len(h.classes),
+        "two classes cannot share a value",
+        "give each class its own value, or leave out the second name",
+    ),
+    _Rule(
+        ("flips",),
+        lambda h: h.flips is not None and len(set(h.flips)) < len(h.flips),
+        "an axis is mirrored once",
+        "name each axis once",
+    ),
+)
+
+
+def as_settings_error(error: ValidationError) -> SettingsError:
+    """The lines that HParams collected, out of pydantic's wrapping."""
+    lines = [
+        str(detail["ctx"]["error"])
+        if "ctx" in detail and "error" in detail["ctx"]
+        else detail["msg"]
+        for detail in error.errors(include_url=False)
+    ]
+    return SettingsError("\n".join(lines))
+
+
+def _line(location: tuple[int | str, ...], value: object, message: str) -> str:
+    """One wrong value as `name = value: rule; remedy`."""
+    name, inner = str(location[0]), location[1:]
+    field = HParams.model_fields.get(name)
+    if field is None:
+        near = difflib.get_close_matches(name, HParams.model_fields, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]}?" if near else "the known ones are in docs/settings.md"
+        return f"{name} = {value!r}: no setting has this name; {remedy}"
+    where = name + "".join(f"[{part!r}]" for part in inner)
+    rule = re.sub("^Input should|^(Tuple|String|Dictionary) should", "must", message)
+    rule = re.sub(
+        "^Value error, | after validation|, unable to parse string as an? [a-z]+", "", rule
+    )
+    near = difflib.get_close_matches(str(value), _choices(field.annotation), n=1)
+    default = (
+        "correct it or leave it out" if field.default is None else f"the default is {field.default}"
+    )
+    remedy = f"did you mean {near[0]!r}?" if near else default
+    return f"{where} = {value!r}: {rule}; {remedy}"
+
+
+def _choices(annotation: object) -> list[str]:
+    """The words a field's type allows, at any depth."""
+    if isinstance(annotation, str):
+        return [annotation]
+    return [word for part in get_args(annotation) for word in _choices(part)]
