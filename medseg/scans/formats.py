@@ -1,0 +1,39 @@
+"""Which file formats are understood, told by suffix. Imports nothing heavy: listing files must stay instant."""
+
+from pathlib import Path
+
+from medseg.errors import ScanError
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
+WORLD_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+"""Volumes with a world frame: spacing, origin, direction."""
+
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
+"""Compression changes the values: fine for photographs, never for labels."""
+FLAT_SUFFIXES = (".png", ".tif", ".tiff", *LOSSY_SUFFIXES)
+"""Images without a world frame."""
+
+IMAGE_SUFFIXES = WORLD_SUFFIXES + FLAT_SUFFIXES
+"""Everything that can be read, in lower case."""
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case, `.nii.gz` counted as one."""
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
+
+
+def check_suffix(path: Path) -> str:
+    """The suffix, if it can be read.
+
+    Raises:
+        ScanError: If it cannot.
+    """
+    suffix = suffix_of(path)
+    if suffix not in IMAGE_SUFFIXES:
+        raise ScanError(
+            f"{path.name}: unsupported suffix '{suffix}', convert it to one of "
+            + ", ".join(IMAGE_SUFFIXES)
+        )
+    return suffix
