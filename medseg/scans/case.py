@@ -17,6 +17,12 @@ class Problem(NamedTuple):
     what: str
     remedy: str
 
+    @classmethod
+    def from_error(cls, name: str, error: Exception) -> "Problem":
+        """From a message of ours: what to do comes after its last semicolon."""
+        what, _, remedy = str(error).rpartition("; ")
+        return cls(name, what or remedy, remedy if what else "repair or remove the file")
+
 
 @dataclass(frozen=True)
 class Case:

@@ -1,0 +1,73 @@
+"""From logits on the prepared grid to the scan's own grid: `prepare` backwards."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from medseg.plan.plan import Plan
+from medseg.prepare.crop import crop
+from medseg.prepare.prepared import Placement
+from medseg.sampling import resize_slabs
+
+
+def native_logits(logits: Tensor, placement: Placement) -> Iterator[tuple[slice, Tensor]]:
+    """Logits at the scan's own spacing, in parts along the first axis of the content box.
+
+    Linear between voxels, and exact where the spacing was kept. Never more than one slab exists.
+
+    Shape:
+        logits: (outputs, *prepared size) -> rows of the first axis, and (outputs, rows, ...).
+    """
+    return resize_slabs(logits.detach(), placement.box_size, (1, 1, 1), antialias=False)
+
+
+def restore(logits: Tensor, placement: Placement, plan: Plan) -> npt.NDArray[np.int32]:
+    """The label map in the file's grid; outside the content box it is background.
+
+    Args:
+        logits: (outputs, *prepared size), any floating dtype and device.
+        placement: What `prepare` did to the scan.
+        plan: The classes and their values in the user's files.
+
+    Returns:
+        Multiclass: (*native size) of `plan.label_values`. Multilabel: (outputs, *native size) of
+        0 and 1.
+    """
+    values = np.array(plan.label_values, dtype=np.int32)
+    if plan.task == "multilabel":
+        native = np.zeros((len(values), *placement.native.size), dtype=np.int32)
+    else:
+        native = np.full(placement.native.size, values[0], dtype=np.int32)
+    box = _content(native, placement)
+    for rows, slab in native_logits(logits, placement):
+        if plan.task == "multilabel":
+            box[:, rows] = (slab > 0).cpu().numpy()
+        else:
+            box[rows] = values[slab.argmax(dim=0).cpu().numpy()]
+    return native
+
+
+def restore_probabilities(
+    logits: Tensor, placement: Placement, plan: Plan
+) -> npt.NDArray[np.float32]:
+    """Class probabilities in the file's grid, (outputs, *native size).
+
+    Outside the content box it is surely background.
+    """
+    native = np.zeros((plan.num_outputs, *placement.native.size), dtype=np.float32)
+    if plan.task == "multiclass":
+        native[0] = 1
+    box = _content(native, placement)
+    for rows, slab in native_logits(logits, placement):
+        likely = (
+            slab.float().sigmoid() if plan.task == "multilabel" else slab.float().softmax(dim=0)
+        )
+        box[:, rows] = likely.cpu().numpy()
+    return native
+
+
+def _content(native: npt.NDArray[np.generic], placement: Placement) -> npt.NDArray[np.generic]:
+    """The content box in canonical axes, a view: what is written to it lands in the file's axes."""
+    return crop(placement.orientation.apply(native), placement.box_start, placement.box_size)
