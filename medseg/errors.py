@@ -11,3 +11,7 @@ class SettingsError(MedsegError):
 
 class ScanError(MedsegError):
     """One scan cannot be used; the others can."""
+
+
+class TrainingError(MedsegError):
+    """Training began and could not be finished."""

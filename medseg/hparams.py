@@ -1,41 +1,38 @@
-"""HParams: every setting of a run in one frozen object; what is wrong is said all at once."""
+"""HParams: every setting of a run in one frozen object."""
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from typing_extensions import Self
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from medseg.errors import SettingsError
 from medseg.quantities import Bytes, Duration
+from medseg.settings import Rule, Settings
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Millimetres = Annotated[float, Field(gt=0)]
 
 
+def _known_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError("must be auto, cpu, mps, cuda or cuda:N with N the number of the GPU")
+    return device
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
+Tta = Literal["none", "mirror"]
+Overlap = Annotated[float, Field(ge=0, le=0.9)]
+
+
 class ExtraTransform(BaseModel):
     """A torchio transform of the user's own, for training patches."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[A-Za-z]\w*$")
     """Name of the class in torchio, such as RandomGhosting."""
-    arguments: dict[str, JsonValue] = {}
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
     """Its keyword arguments."""
 
     @field_validator("arguments", mode="before")
@@ -48,12 +45,8 @@ class ExtraTransform(BaseModel):
             raise ValueError("must hold only texts, finite numbers, lists and dicts") from None
 
 
-class HParams(BaseModel):
+class HParams(Settings):
     """The settings of one run. `None` means: decided by medseg, from the data where it matters."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
     # --- data
     dim: Literal[2, 3] = 3
@@ -144,173 +137,58 @@ class HParams(BaseModel):
     # --- machine
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """Number format of training. auto: bf16 or 16 where the device gains by it, else 32."""
-    device: str = "auto"
+    device: Device = "auto"
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     max_memory: Bytes | None = None
     """Memory to stay under, such as 4GB or 4GiB. None: what is free."""
 
     # --- prediction
-    tta: Literal["none", "mirror"] = "none"
+    tta: Tta = "none"
     """mirror averages predictions over the axes that were mirrored in training."""
-    overlap: float = Field(0.5, ge=0, le=0.9)
+    overlap: Overlap = 0.5
     """Overlap of neighbouring windows as a share of the patch, in [0, 0.9]."""
 
-    @field_validator("device")
-    @classmethod
-    def _known_device(cls, device: str) -> str:
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-            raise ValueError("must be auto, cpu, mps, cuda or cuda:N with N the number of the GPU")
-        return device
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _report_all(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Collect what is wrong with single fields and with combinations of the sound ones."""
-        if not isinstance(values, dict):
-            return handler(values)
-        lines: list[str] = []
-        failed: set[object] = set()
-        try:
-            settings = handler(values)
-        except ValidationError as error:
-            details = error.errors(include_url=False)
-            places = [detail["loc"] for detail in details]
-            lines = [
-                _line(place, detail["input"], detail["msg"])
-                for place, detail in zip(places, details, strict=True)
-                if not any(place == other[: len(place)] != other for other in places)
-            ]
-            failed = {place[0] for place in places}
-            settings = handler({name: values[name] for name in values if name not in failed})
-        for rule in _RULES:
-            if not failed.intersection(rule.fields) and rule.broken(settings):
-                shown = ", ".join(f"{name} = {getattr(settings, name)}" for name in rule.fields)
-                lines.append(f"{shown}: {rule.rule}; {rule.remedy}")
-        if lines:
-            raise SettingsError("\n".join(lines))
-        return settings
-
-    @classmethod
-    def build(cls, values: Mapping[str, Any]) -> Self:
-        """From raw values: typed ones, or strings as on the command line.
-
-        Raises:
-            SettingsError: One line per wrong value.
-        """
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            raise as_settings_error(error) from None
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            SettingsError: If the file cannot be read or holds wrong values.
-        """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"{path}: not readable as JSON settings ({error}); choose another run folder"
-            ) from None
-        return cls.build(values)
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-class _Rule(NamedTuple):
-    """A combination of settings that makes no sense."""
-
-    fields: tuple[str, ...]
-    broken: Callable[[HParams], bool]
-    rule: str
-    remedy: str
-
-
-_RULES = (
-    _Rule(
-        ("steps", "epochs", "time_budget"),
-        lambda h: sum(length is not None for length in (h.steps, h.epochs, h.time_budget)) > 1,
-        "at most one of them decides how long to train",
-        "keep one",
-    ),
-    _Rule(
-        ("deterministic", "time_budget"),
-        lambda h: h.deterministic and h.time_budget is not None,
-        "how many steps fit into a time differs from run to run",
-        "set steps instead of time_budget",
-    ),
-    _Rule(
-        ("fold", "folds"),
-        lambda h: h.fold >= h.folds,
-        "fold counts from 0 and must be below folds",
-        "lower fold",
-    ),
-    _Rule(
-        ("images", "labels"),
-        lambda h: (h.images is None) != (h.labels is None),
-        "images and labels go together",
-        "set both, or put everything under data",
-    ),
-    _Rule(
-        ("patch_size", "dim"),
-        lambda h: h.patch_size is not None and len(h.patch_size) != h.dim,
-        "patch_size needs one number per spatial axis",
-        "give dim numbers, or leave patch_size out",
-    ),
-    _Rule(
-        ("classes",),
-        lambda h: h.classes is not None and len(set(h.classes.values())) < len(h.classes),
-        "two classes cannot share a value",
-        "give each class its own value, or leave out the second name",
-    ),
-    _Rule(
-        ("flips",),
-        lambda h: h.flips is not None and len(set(h.flips)) < len(h.flips),
-        "an axis is mirrored once",
-        "name each axis once",
-    ),
-)
-
-
-def as_settings_error(error: ValidationError) -> SettingsError:
-    """The lines that HParams collected, out of pydantic's wrapping."""
-    lines = [
-        str(detail["ctx"]["error"])
-        if "ctx" in detail and "error" in detail["ctx"]
-        else detail["msg"]
-        for detail in error.errors(include_url=False)
-    ]
-    return SettingsError("\n".join(lines))
-
-
-def _line(location: tuple[int | str, ...], value: object, message: str) -> str:
-    """One wrong value as `name = value: rule; remedy`."""
-    name, inner = str(location[0]), location[1:]
-    field = HParams.model_fields.get(name)
-    if field is None:
-        near = difflib.get_close_matches(name, HParams.model_fields, n=1, cutoff=0.5)
-        remedy = f"did you mean {near[0]}?" if near else "the known ones are in docs/settings.md"
-        return f"{name} = {value!r}: no setting has this name; {remedy}"
-    where = name + "".join(f"[{part!r}]" for part in inner)
-    rule = re.sub("^Input should|^(Tuple|String|Dictionary) should", "must", message)
-    rule = re.sub(
-        "^Value error, | after validation|, unable to parse string as an? [a-z]+", "", rule
+    rules = (
+        Rule(
+            ("steps", "epochs", "time_budget"),
+            lambda h: sum(length is not None for length in (h.steps, h.epochs, h.time_budget)) > 1,
+            "at most one of them decides how long to train",
+            "keep one",
+        ),
+        Rule(
+            ("deterministic", "time_budget"),
+            lambda h: h.deterministic and h.time_budget is not None,
+            "how many steps fit into a time differs from run to run",
+            "set steps instead of time_budget",
+        ),
+        Rule(
+            ("fold", "folds"),
+            lambda h: h.fold >= h.folds,
+            "fold counts from 0 and must be below folds",
+            "lower fold",
+        ),
+        Rule(
+            ("images", "labels"),
+            lambda h: (h.images is None) != (h.labels is None),
+            "images and labels go together",
+            "set both, or put everything under data",
+        ),
+        Rule(
+            ("patch_size", "dim"),
+            lambda h: h.patch_size is not None and len(h.patch_size) != h.dim,
+            "patch_size needs one number per spatial axis",
+            "give dim numbers, or leave patch_size out",
+        ),
+        Rule(
+            ("classes",),
+            lambda h: h.classes is not None and len(set(h.classes.values())) < len(h.classes),
+            "two classes cannot share a value",
+            "give each class its own value, or leave out the second name",
+        ),
+        Rule(
+            ("flips",),
+            lambda h: h.flips is not None and len(set(h.flips)) < len(h.flips),
+            "an axis is mirrored once",
+            "name each axis once",
+        ),
     )
-    near = difflib.get_close_matches(str(value), _choices(field.annotation), n=1)
-    default = (
-        "correct it or leave it out" if field.default is None else f"the default is {field.default}"
-    )
-    remedy = f"did you mean {near[0]!r}?" if near else default
-    return f"{where} = {value!r}: {rule}; {remedy}"
-
-
-def _choices(annotation: object) -> list[str]:
-    """The words a field's type allows, at any depth."""
-    if isinstance(annotation, str):
-        return [annotation]
-    return [word for part in get_args(annotation) for word in _choices(part)]

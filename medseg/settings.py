@@ -1,0 +1,143 @@
+"""Settings: what a person can set, checked when it is built, with everything wrong said at once."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, cast, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from typing_extensions import Self
+
+from medseg.errors import SettingsError
+
+
+class Rule(NamedTuple):
+    """A combination of settings that makes no sense."""
+
+    fields: tuple[str, ...]
+    broken: Callable[[Any], bool]
+    rule: str
+    remedy: str
+
+
+class Settings(BaseModel):
+    """Frozen settings, each documented under its field; unknown names are refused.
+
+    Raises (when built):
+        ValidationError: Holding one SettingsError with a line `name = value: rule; remedy` for each
+            thing wrong; `build` and `load` raise the SettingsError itself.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_all(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Collect what is wrong with single fields and with combinations of the sound ones."""
+        if not isinstance(values, dict):
+            return handler(values)
+        lines: list[str] = []
+        failed: set[object] = set()
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            places = [detail["loc"] for detail in details]
+            lines = [
+                cls._line(place, detail["input"], detail["msg"])
+                for place, detail in zip(places, details, strict=True)
+                if not any(place == other[: len(place)] != other for other in places)
+            ]
+            failed = {place[0] for place in places}
+            sound = {name: value for name, value in values.items() if name not in failed}
+            settings = handler(sound) if cls._required() <= sound.keys() else None
+        for rule in cls.rules:
+            if settings and not failed.intersection(rule.fields) and rule.broken(settings):
+                written = settings.model_dump(mode="json")
+                shown = ", ".join(f"{name} = {written[name]}" for name in rule.fields)
+                lines.append(f"{shown}: {rule.rule}; {rule.remedy}")
+        if lines:
+            raise SettingsError("\n".join(lines))
+        return cast(Self, settings)
+
+    @classmethod
+    def _required(cls) -> set[str]:
+        return {name for name, field in cls.model_fields.items() if field.is_required()}
+
+    @classmethod
+    def _line(cls, location: tuple[int | str, ...], value: object, message: str) -> str:
+        """One wrong value as `name = value: rule; remedy`."""
+        name, inner = str(location[0]), location[1:]
+        field = cls.model_fields.get(name)
+        if field is None:
+            near = difflib.get_close_matches(name, cls.model_fields, n=1, cutoff=0.5)
+            remedy = (
+                f"did you mean {near[0]}?" if near else "the known ones are in docs/settings.md"
+            )
+            return f"{name} = {value!r}: no setting has this name; {remedy}"
+        where = name + "".join(f"[{part!r}]" for part in inner)
+        rule = re.sub("^Input should|^(Tuple|List|String|Dictionary) should", "must", message)
+        rule = re.sub("^Value error, | after validation|, unable to parse .*", "", rule)
+        near = difflib.get_close_matches(str(value), _choices(field.annotation), n=1)
+        if near:
+            remedy = f"did you mean {near[0]!r}?"
+        elif field.is_required() or field.default is None:
+            remedy = "correct it" if field.is_required() else "correct it or leave it out"
+        else:
+            remedy = f"the default is {field.default}"
+        return f"{where} = {value!r}: {rule}; {remedy}"
+
+    @classmethod
+    def build(cls, values: Mapping[str, Any]) -> Self:
+        """From raw values: typed ones, or text as on the command line.
+
+        Raises:
+            SettingsError: One line per wrong value.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise as_settings_error(error) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            SettingsError: If the file cannot be read or holds wrong values.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{path}: cannot be read as JSON settings ({error}); choose another file"
+            ) from None
+        return cls.build(values)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def as_settings_error(error: ValidationError) -> SettingsError:
+    """The lines that Settings collected, out of pydantic's wrapping."""
+    causes = (detail.get("ctx", {}).get("error", detail["msg"]) for detail in error.errors())
+    return SettingsError("\n".join(str(cause) for cause in causes))
+
+
+def _choices(annotation: object) -> list[str]:
+    """The words a field's type allows, at any depth."""
+    if isinstance(annotation, str):
+        return [annotation]
+    return [word for part in get_args(annotation) for word in _choices(part)]
