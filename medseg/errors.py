@@ -1,4 +1,4 @@
-"""The errors a user can cause and mend. Everything else is a defect of ours and keeps its traceback."""
+"""The errors a user can cause and mend. Anything else is our defect and keeps its traceback."""
 
 
 class MedsegError(ValueError):

@@ -57,12 +57,12 @@ class HParams(Settings):
     """Folder of the images, when images and labels do not share `data`; goes with `labels`."""
     labels: Path | None = None
     """Folder of the labels; goes with `images`."""
-    pattern: str | None = Field(None, min_length=1)
+    pattern: str | None = Field(default=None, min_length=1)
     """Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file."""
     output: Path | None = None
     """Folder of the run. None: a new folder in `runs`."""
     classes: dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0)]] | None = Field(
-        None, min_length=1
+        default=None, min_length=1
     )
     """Class name -> its value in the label files. None: every value found is a class."""
     channels: PositiveInt | None = None
@@ -84,12 +84,12 @@ class HParams(Settings):
     """The network's encoder. micro and mini are made for CPU, the others have the paper's sizes."""
     head: Literal["pointrend", "dense"] = "pointrend"
     """pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples."""
-    drop_path: float = Field(0.0, ge=0, lt=1)
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Chance that a residual branch is skipped in training, in [0, 1). Raise it for large
     encoders on little data."""
 
     # --- what the network sees
-    patch_size: tuple[PositiveInt, ...] | None = Field(None, min_length=2, max_length=3)
+    patch_size: tuple[PositiveInt, ...] | None = Field(default=None, min_length=2, max_length=3)
     """Patch in voxels, one number per spatial axis (`dim` of them). None: planned."""
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
     """Voxel spacing that scans are resampled to, in mm: left-right, back-front, down-up.
@@ -104,15 +104,15 @@ class HParams(Settings):
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None
     """Training length as a duration such as 90s, 15m or 1h30m, validation and report included."""
-    learning_rate: float = Field(4e-3, gt=0)
+    learning_rate: float = Field(default=4e-3, gt=0)
     """Peak learning rate of AdamW, above 0."""
-    weight_decay: float = Field(0.05, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
     """Weight decay of AdamW, at least 0."""
-    warmup: float = Field(0.03, ge=0, lt=1)
+    warmup: float = Field(default=0.03, ge=0, lt=1)
     """Share of the schedule in which the learning rate rises, in [0, 1)."""
-    gradient_clip: float = Field(1.0, gt=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient, above 0."""
-    ema_decay: float = Field(0.99, ge=0, lt=1)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Weight of the past in the running average of the weights, per step, in [0, 1). The average
     is the model."""
     loss: Literal["dice_ce", "dice_focal"] = "dice_ce"
@@ -125,11 +125,11 @@ class HParams(Settings):
     extra_transforms: tuple[ExtraTransform, ...] = ()
     """Your own torchio transforms, each {"name": ..., "arguments": {...}}: a dict in hparam.py,
     JSON on the command line."""
-    folds: int = Field(5, ge=2)
+    folds: int = Field(default=5, ge=2)
     """Number of parts the cases are dealt into, in natural order; at least 2."""
-    fold: int = Field(0, ge=0)
+    fold: int = Field(default=0, ge=0)
     """The part that is validated on instead of trained on; counts from 0, below `folds`."""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Start of all random numbers, in [0, 2^32)."""
     deterministic: bool = False
     """Equal runs give equal models, at some cost in speed. Not with a time budget."""

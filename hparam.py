@@ -1,0 +1,96 @@
+"""Settings of a run: edit, save, run train.py. None means: decided from the data."""
+
+from medseg.hparams import HParams
+
+hparams = HParams(
+    # ---- Data ----
+    # Spatial axes of the network: 3, or 2 (images, and volumes slice by slice). One of: 2, 3.
+    dim=3,
+    # Folder of the training data, in any layout of docs/data.md. The demo is made when missing.
+    data="data/demo",
+    # Folder of the images, when images and labels do not share `data`; goes with `labels`.
+    images=None,
+    # Folder of the labels; goes with `images`.
+    labels=None,
+    # Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file.
+    pattern=None,
+    # Folder of the run. None: a new folder in `runs`.
+    output=None,
+    # Class name -> its value in the label files. None: every value found is a class.
+    classes=None,
+    # Channels of each image; a case with another number is left out. None: as most cases have.
+    channels=None,
+    # multiclass: one class per voxel. multilabel: classes may overlap (one mask file per
+    # class). None: found out. One of: multiclass, multilabel.
+    task=None,
+    # ---- Network ----
+    # The network's encoder. micro and mini are made for CPU, the others have the paper's sizes.
+    # One of: convnext_micro, convnext_mini, convnext_tiny, convnext_small, convnext_base,
+    # convnext_large, convnext_xlarge.
+    encoder="convnext_mini",
+    # pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples. One
+    # of: pointrend, dense.
+    head="pointrend",
+    # Chance that a residual branch is skipped in training, in [0, 1). Raise it for large
+    # encoders on little data.
+    drop_path=0.0,
+    # ---- What the network sees ----
+    # Patch in voxels, one number per spatial axis (`dim` of them). None: planned.
+    patch_size=None,
+    # Voxel spacing that scans are resampled to, in mm: left-right, back-front, down-up. None:
+    # planned.
+    spacing_mm=None,
+    # Patches per step. None: planned under the memory limit.
+    batch_size=None,
+    # ---- Training ----
+    # Training steps. At most one of steps, epochs and time_budget; None of them: planned.
+    steps=None,
+    # Training length in passes over the training cases.
+    epochs=None,
+    # Training length as a duration such as 90s, 15m or 1h30m, validation and report included.
+    time_budget=None,
+    # Peak learning rate of AdamW, above 0.
+    learning_rate=0.004,
+    # Weight decay of AdamW, at least 0.
+    weight_decay=0.05,
+    # Share of the schedule in which the learning rate rises, in [0, 1).
+    warmup=0.03,
+    # Largest norm of the gradient, above 0.
+    gradient_clip=1.0,
+    # Weight of the past in the running average of the weights, per step, in [0, 1). The average
+    # is the model.
+    ema_decay=0.99,
+    # Dice plus cross-entropy, or Dice plus focal loss (for rare classes). One of: dice_ce,
+    # dice_focal.
+    loss="dice_ce",
+    # Strength of the random changes to training patches. One of: none, light, default.
+    augmentation="default",
+    # Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y
+    # down). None: no axis of volumes, every axis of images.
+    flips=None,
+    # Your own torchio transforms, each {"name": ..., "arguments": {...}}: a dict in hparam.py,
+    # JSON on the command line.
+    extra_transforms=(),
+    # Number of parts the cases are dealt into, in natural order; at least 2.
+    folds=5,
+    # The part that is validated on instead of trained on; counts from 0, below `folds`.
+    fold=0,
+    # Start of all random numbers, in [0, 2^32).
+    seed=0,
+    # Equal runs give equal models, at some cost in speed. Not with a time budget.
+    deterministic=False,
+    # ---- Machine ----
+    # Number format of training. auto: bf16 or 16 where the device gains by it, else 32. One of:
+    # auto, 32, bf16, 16.
+    precision="auto",
+    # Where to compute: auto, cpu, cuda, cuda:N or mps.
+    device="auto",
+    # Memory to stay under, such as 4GB or 4GiB. None: what is free.
+    max_memory=None,
+    # ---- Prediction ----
+    # mirror averages predictions over the axes that were mirrored in training. One of: none,
+    # mirror.
+    tta="none",
+    # Overlap of neighbouring windows as a share of the patch, in [0, 0.9].
+    overlap=0.5,
+)

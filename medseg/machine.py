@@ -1,0 +1,62 @@
+"""What the machine offers: devices and memory."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+from medseg.errors import SettingsError
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def pick_device(name: str) -> str:
+    """The device a setting means: `auto` takes the first GPU, then Apple's, then the CPU.
+
+    Args:
+        name: auto, cpu, mps, cuda or cuda:N.
+
+    Raises:
+        SettingsError: If the machine has no such device.
+    """
+    import torch  # takes a second, and half of the command line needs no device
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    apple = torch.backends.mps.is_available()
+    if name == "auto":
+        return "cuda" if gpus else "mps" if apple else "cpu"
+    found = ["cpu", *(f"cuda:{index}" for index in range(gpus)), *(["mps"] if apple else [])]
+    if name not in found and not (name == "cuda" and gpus):
+        raise SettingsError(
+            f"device = {name}: this machine has {', '.join(found)}; choose of these"
+        )
+    return name
+
+
+def available_memory_bytes() -> int:
+    """Main memory that can be used now; inside a container, what its limit leaves."""
+    return min(_free_memory(), _container_memory())
+
+
+def _free_memory() -> int:
+    if _MEMINFO.exists():
+        found = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text(encoding="ascii"))
+        if found:
+            return int(found[1]) * 1024
+    if hasattr(os, "sysconf"):  # macOS states what it has, not what is free: count on half
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 * 10**9  # Windows has no such call; every PC that can train has this
+
+
+def _container_memory() -> int:
+    """What a container's limit leaves (cgroup v2, then v1); a large number without a limit."""
+    names = (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    )
+    for limit, used in names:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            total = int((_CGROUP / limit).read_text(encoding="ascii"))
+            return total - int((_CGROUP / used).read_text(encoding="ascii"))
+    return 2**63
