@@ -1,4 +1,4 @@
-"""The Plan: every choice that the data decided, with its reason. Frozen, and equal to itself after JSON."""
+"""The Plan: every choice that the data decided, with its reason; equal to itself after JSON."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,9 @@ class Frozen(BaseModel):
 class Normalisation(Frozen):
     """How one channel's intensities become numbers around zero.
 
-    `dataset`: clip to [low, high], subtract `mean`, divide by `std`, all four from the dataset's foreground (CT).
-    `image`: z-score of each image. `body`: z-score of each image over the voxels above its background.
+    `dataset`: clip to [low, high], subtract `mean`, divide by `std`, all four from the dataset's
+    foreground (CT). `image`: z-score of each image. `body`: the same over the voxels above its
+    background.
     """
 
     kind: Literal["dataset", "image", "body"]
@@ -33,11 +34,12 @@ class Normalisation(Frozen):
 class Plan(Frozen):
     """What will be done to every case, in training and in prediction alike.
 
-    Spatial settings of volumes are in canonical (RAS) axis order; images without a world frame keep pixel order.
+    Spatial settings of volumes are in canonical (RAS) axis order; images without a world frame keep
+    pixel order.
 
     Attributes:
         dim: Spatial axes of the network.
-        slice_axis: For dim 2: the axis that is walked slice by slice (for 2D images the third, of length 1).
+        slice_axis: For dim 2: the axis that is walked slice by slice (for 2D images the third).
         world: False when the dataset's files have no world frame.
         class_names: One per class, the background (multiclass index 0) included.
         label_values: The value that class has in the user's files; in step with `class_names`.
@@ -79,7 +81,7 @@ class Plan(Frozen):
 
     @property
     def volume_patch(self) -> Size:
-        """The patch as a box in the volume: `patch_size`, with 1 along the slice axis when dim is 2."""
+        """The patch as a box in the volume: `patch_size`, and 1 along the slice axis."""
         patch = list(self.patch_size)
         if self.slice_axis is not None:
             patch.insert(self.slice_axis, 1)

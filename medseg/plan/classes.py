@@ -1,0 +1,126 @@
+"""Which classes there are, and which value in the user's files each has."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from medseg.errors import MedsegError
+from medseg.plan.fingerprint import CaseFacts
+from medseg.plan.plan import Task
+
+MOST_CLASSES = 255
+"""Class indices are kept in one byte."""
+
+
+class Classes(NamedTuple):
+    """Names and values in step; `Plan` says how. `reason` says where they come from."""
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    reason: str
+
+
+def choose_task(cases: Sequence[CaseFacts], asked: Task | None) -> tuple[Task, str]:
+    """Multilabel where masks overlap, else multiclass."""
+    overlap = next((case.name for case in cases if case.overlap), None)
+    if asked is not None:
+        later = asked == "multiclass" and overlap is not None
+        return asked, "set by you" + "; where masks overlap the later file wins" * later
+    if overlap is not None:
+        return "multilabel", f"mask files overlap, first in {overlap}"
+    return "multiclass", "no voxel has more than one class"
+
+
+def choose_classes(
+    cases: Sequence[CaseFacts],
+    task: Task,
+    declared: Mapping[str, int] | None,
+    source: str,
+) -> Classes:
+    """Classes from what is declared, else from the values found.
+
+    Args:
+        cases: Facts of labelled cases with equal numbers of label layers.
+        task: Multiclass has a background at index 0; multilabel has none.
+        declared: Class name -> value.
+        source: Who declared them, in words.
+
+    Raises:
+        MedsegError: If there is nothing beside the background, or too much, or not one class per
+            mask file.
+    """
+    layers = len(cases[0].label_values)
+    if layers > 1:
+        classes = _of_mask_files(cases, task, declared, source)
+    elif task == "multilabel":
+        classes = _without_background(_of_label_map(cases, declared, source))
+    else:
+        classes = _of_label_map(cases, declared, source)
+    if len(classes.names) < (2 if task == "multiclass" else 1):
+        raise MedsegError(
+            f"the labels hold only {', '.join(classes.names) or 'background'}: there must be "
+            "something to tell from it; add cases with labelled voxels"
+        )
+    if len(classes.names) > MOST_CLASSES:
+        raise MedsegError(
+            f"{len(classes.names)} classes: at most {MOST_CLASSES} are possible; "
+            "check that the label files are label maps and not images, or merge classes"
+        )
+    return classes
+
+
+def _of_label_map(
+    cases: Sequence[CaseFacts], declared: Mapping[str, int] | None, source: str
+) -> Classes:
+    """Value 0 first, as background; where it never occurs, the smallest value stands in for it."""
+    found = {value for case in cases for value in case.label_values[0]}
+    names = {value: name for name, value in (declared or {}).items()}
+    values = {*names} if declared else {*found}
+    reason = source if declared else "values found in the labels"
+    if 0 in found:
+        values.add(0)
+    ordered = sorted(values, key=lambda value: (value != 0, value))
+    if 0 not in values:
+        reason += f"; 0 never occurs: {ordered[0]}, the smallest value, is taken as background"
+    absent = [names[value] for value in ordered if value and value not in found]
+    if absent:
+        reason += f"; never seen in the labels: {', '.join(absent)}"
+    default = {0: "background"}
+    return Classes(
+        tuple(names.get(value, default.get(value, f"class_{value}")) for value in ordered),
+        tuple(ordered),
+        reason,
+    )
+
+
+def _without_background(classes: Classes) -> Classes:
+    pairs = [
+        (name, value)
+        for name, value in zip(classes.names, classes.values, strict=True)
+        if value != 0
+    ]
+    return Classes(
+        tuple(name for name, _ in pairs), tuple(value for _, value in pairs), classes.reason
+    )
+
+
+def _of_mask_files(
+    cases: Sequence[CaseFacts], task: Task, declared: Mapping[str, int] | None, source: str
+) -> Classes:
+    """One class per mask file: counted from 1 in a merged map, else with the value of its file."""
+    layers = len(cases[0].label_values)
+    ordered = sorted((declared or {}).items(), key=lambda item: item[1])
+    names = tuple(name for name, value in ordered if value != 0)
+    if declared and len(names) != layers:
+        raise MedsegError(
+            f"classes ({', '.join(names)}): each case has {layers} mask files, one per class; "
+            "name one class per file, in the order of the files"
+        )
+    names = names or tuple(f"class_{layer + 1}" for layer in range(layers))
+    reason = source if declared else "one class per mask file"
+    if task == "multiclass":
+        return Classes(("background", *names), tuple(range(layers + 1)), reason)
+    highest = (
+        max(value for case in cases for value in case.label_values[layer])
+        for layer in range(layers)
+    )
+    return Classes(names, tuple(value or 1 for value in highest), reason)

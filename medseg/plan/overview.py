@@ -1,0 +1,113 @@
+"""The table a user sees before work starts: what was found, and what is wrong with what."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from medseg.plan.fingerprint import CaseFacts, Fingerprint
+from medseg.scans.case import Problem
+
+_SHOWN_CLASSES = 60
+
+
+class Table(NamedTuple):
+    """Arguments of `Progress.table`."""
+
+    title: str
+    header: tuple[str, str]
+    rows: tuple[tuple[str, str], ...]
+
+
+def case_table(
+    fingerprint: Fingerprint,
+    problems: Sequence[Problem],
+    layout: str = "",
+    classes: Mapping[str, int] | None = None,
+) -> Table:
+    """What was found.
+
+    Args:
+        fingerprint: The cases that will be used.
+        problems: Why the others will not.
+        layout: How the folder is laid out, in words.
+        classes: Class name -> value, as far as they have names.
+    """
+    cases = fingerprint.cases
+    rows = [("layout", layout)] if layout else []
+    left_out = f", {len(problems)} left out" if problems else ""
+    rows.append(("cases", f"{len(cases)}{left_out}"))
+    if cases:
+        rows += [
+            ("channels", _counted([str(len(case.channels)) for case in cases])),
+            ("size", _range([case.size for case in cases])),
+            ("content", _range([case.box_size for case in cases])),
+            ("spacing", _spacing(cases)),
+            ("orientation", _counted([case.codes or "no world frame" for case in cases])),
+            *_class_rows(cases, classes or {}),
+        ]
+    rows += [(problem.name, f"{problem.what}; {problem.remedy}") for problem in problems]
+    return Table("Your data", ("what", "found"), tuple(rows))
+
+
+def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Share of the voxels that each value (one label map) or each mask has."""
+    named = {value: name for name, value in classes.items()}
+    voxels: Counter[int] = Counter()
+    seen_in: Counter[int] = Counter()
+    total = 0
+    for case in cases:
+        total += sum(case.label_values[0].values()) if case.label_values else 0
+        counts = _class_voxels(case)
+        voxels.update(counts)
+        seen_in.update(value for value, count in counts.items() if count)
+    rows = [
+        (
+            f"class {value}" + f" ({named[value]})" * (value in named),
+            f"{voxels[value] / total:.3%} of the voxels, in {seen_in[value]} cases",
+        )
+        for value in sorted(voxels)
+    ]
+    more = len(rows) - _SHOWN_CLASSES
+    return rows[:_SHOWN_CLASSES] + [("more classes", str(more))] * (more > 0)
+
+
+def _class_voxels(case: CaseFacts) -> dict[int, int]:
+    """Voxels per value of a label map; of several masks, per mask, counted from 1."""
+    if len(case.label_values) == 1:
+        return case.label_values[0]
+    return {
+        number: sum(count for value, count in values.items() if value != 0)
+        for number, values in enumerate(case.label_values, start=1)
+    }
+
+
+def _counted(words: Sequence[str]) -> str:
+    counts = Counter(words)
+    if len(counts) == 1:
+        return words[0]
+    return ", ".join(f"{word} ({count})" for word, count in counts.most_common())
+
+
+def _range(sizes: Sequence[tuple[int, ...]]) -> str:
+    """Smallest, median and largest per axis."""
+    rows = [np.min(sizes, axis=0), np.median(sizes, axis=0), np.max(sizes, axis=0)]
+    shown = ["x".join(f"{value:g}" for value in row) for row in rows]
+    if len(set(shown)) == 1:
+        return f"{shown[0]} voxels"
+    return f"{shown[0]} to {shown[2]}, median {shown[1]} voxels"
+
+
+def _spacing(cases: Sequence[CaseFacts]) -> str:
+    if not any(case.world for case in cases):
+        return "none (pixels)"
+    shown = _counted(["x".join(f"{value:.3g}" for value in case.spacing_mm) for case in cases])
+    if shown.count(",") < 5:
+        return f"{shown} mm"
+    spacings = np.array([case.spacing_mm for case in cases])
+    low, mid, high = (
+        "x".join(f"{value:.3g}" for value in row)
+        for row in (spacings.min(axis=0), np.median(spacings, axis=0), spacings.max(axis=0))
+    )
+    return f"{low} to {high}, median {mid} mm"

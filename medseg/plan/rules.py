@@ -1,0 +1,200 @@
+"""From what the data says to what will be done: pure rules, each with its reason in words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil, prod
+from typing import Literal
+
+from medseg.errors import SettingsError
+from medseg.hparams import HParams
+from medseg.plan.classes import choose_classes, choose_task
+from medseg.plan.fingerprint import CaseFacts, Fingerprint
+from medseg.plan.intensity_rules import choose_modality, choose_normalisation
+from medseg.plan.patch import (
+    CPU_VOXELS,
+    FEWEST,
+    Candidate,
+    Limits,
+    Shape,
+    by,
+    choose_batch,
+    fit,
+    shape_for,
+    shapes,
+)
+from medseg.plan.plan import Plan
+from medseg.plan.spacing import image_orders, median_size, slice_axis, target_spacing
+from medseg.plan.split import split
+from medseg.plan.topology import MIN_TOKENS, recipe
+
+STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 150, 1_000, 20_000
+_LETTERS = "xyz"
+
+
+def make_plan(
+    fingerprint: Fingerprint,
+    hparams: HParams,
+    step_bytes: Callable[[Candidate], int],
+    class_names: Mapping[str, int] | None = None,
+    limits: Limits | None = None,
+) -> Plan:
+    """Decide everything that the data decides, where the user has not.
+
+    Args:
+        fingerprint: Cases that fit together (`check_cases`).
+        hparams: Settings that are not None go before any rule.
+        step_bytes: Memory of a training step, in bytes.
+        class_names: Class name -> value as the dataset has them; `hparams.classes` goes before.
+        limits: What the machine allows; `hparams.max_memory` goes before its memory.
+
+    Raises:
+        MedsegError: If settings and data do not fit together, or memory is too small.
+    """
+    cases = fingerprint.cases
+    limits = limits or Limits()
+    reasons: dict[str, str] = {}
+    walked = _walked(cases, hparams.dim, reasons)
+    task, reasons["task"] = choose_task(cases, hparams.task)
+    source = "set by you" if hparams.classes else "from the dataset's own description"
+    classes = choose_classes(cases, task, hparams.classes or class_names, source)
+    reasons["classes"] = classes.reason
+    modality, reasons["modality"] = choose_modality(cases)
+    normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
+    spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
+    orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
+    axes = [axis for axis in range(3) if axis != walked]
+    size = median_size(cases, spacing_mm, walked)
+    shape, batch = _patch_and_batch(
+        [size[axis] for axis in axes],
+        [spacing_mm[axis] for axis in axes],
+        hparams,
+        limits,
+        lambda shape, batch: step_bytes(
+            Candidate(
+                shape.patch_size, batch, *shape.topology, len(normalisation), len(classes.names)
+            )
+        ),
+        reasons,
+    )
+    flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
+    steps, reasons["steps"] = _steps(hparams, len(cases), batch)
+    return Plan(
+        dim=hparams.dim,
+        slice_axis=walked,
+        world=cases[0].world,
+        task=task,
+        channels=len(normalisation),
+        class_names=classes.names,
+        label_values=classes.values,
+        modality=modality,
+        spacing_mm=spacing_mm,
+        image_orders=orders,
+        normalisation=normalisation,
+        patch_size=shape.patch_size,
+        batch_size=batch,
+        stem_strides=shape.topology.stem_strides,
+        stage_strides=shape.topology.stage_strides,
+        kernels=shape.topology.kernels,
+        flip_axes=flips,
+        steps=steps,
+        reasons=reasons,
+    )
+
+
+def _walked(
+    cases: Sequence[CaseFacts], dim: int, reasons: dict[str, str]
+) -> Literal[0, 1, 2] | None:
+    """The slice axis, where there is one."""
+    if dim == 2:
+        axis, reasons["slice_axis"] = slice_axis(cases)
+        return axis
+    if cases[0].flat:
+        raise SettingsError(
+            "dim = 3: the cases are 2D images, which need a 2D network; set --dim 2"
+        )
+    return None
+
+
+def _patch_and_batch(
+    size: Sequence[int],
+    spacing_mm: Sequence[float],
+    hparams: HParams,
+    limits: Limits,
+    cost: Callable[[Shape, int], int],
+    reasons: dict[str, str],
+) -> tuple[Shape, int]:
+    """Patch with topology, and batch size; `size` and `spacing_mm` per network axis."""
+    wants = recipe(hparams.encoder)
+    most = limits.voxels or CPU_VOXELS[hparams.dim]
+    asked = hparams.patch_size
+    if asked is None:
+        choices = shapes(size, spacing_mm, wants, most)
+    elif len(asked) == hparams.dim:
+        choices = [shape_for(asked, spacing_mm, wants)]
+    else:
+        raise SettingsError(
+            f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
+        )
+    default = choose_batch(choices[0].patch_size)
+    batches = [hparams.batch_size or default]
+    while hparams.batch_size is None and batches[-1] > FEWEST:
+        batches.append(batches[-1] // 2)
+    memory = limits.memory if hparams.max_memory is None else hparams.max_memory
+    shape, batch = fit(choices, batches, cost, memory)
+    total = shape.topology.total_strides
+    if asked is not None:
+        reasons["patch_size"] = "set by you" + (
+            f" as {by(asked)}, padded to multiples of {by(total)}"
+            if asked != shape.patch_size
+            else ""
+        )
+    else:
+        whole = all(p >= n for p, n in zip(shape.patch_size, size, strict=True))
+        reasons["patch_size"] = (
+            f"the median case has {by(size)} voxels; "
+            + (
+                "all of it"
+                if whole
+                else f"as much of it as {most} voxels hold, of equal sides in mm"
+            )
+            + f", in multiples of {by(total)}"
+        )
+    if shape is not choices[0]:
+        reasons["patch_size"] += f"; smaller than {by(choices[0].patch_size)} to save memory"
+    reasons["batch_size"] = (
+        "set by you" if hparams.batch_size else f"patches of {prod(shape.patch_size)} voxels"
+    ) + "; halved to save memory" * (batch < batches[0])
+    reasons["stages"] = (
+        f"total stride {by(total)} in {len(shape.topology.kernels)} stages: an axis is halved "
+        f"while {MIN_TOKENS} tokens remain, later where it is coarse ({by(spacing_mm)} mm)"
+    )
+    return shape, batch
+
+
+def _flip_axes(
+    asked: Sequence[str] | None, axes: Sequence[int], *, world: bool
+) -> tuple[tuple[int, ...], str]:
+    """Network axes to mirror; `axes` are the volume axes that the network sees."""
+    if asked is None:
+        if world:
+            return (), "none: left and right differ in a body"
+        return tuple(range(len(axes))), "all: images without a world frame have no sides"
+    flips = tuple(index for index, axis in enumerate(axes) if _LETTERS[axis] in asked)
+    lost = [letter for letter in asked if _LETTERS.index(letter) not in axes]
+    return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
+
+
+def _steps(hparams: HParams, num_cases: int, batch: int) -> tuple[int | None, str]:
+    """Training steps; None where time decides."""
+    if hparams.time_budget is not None:
+        return None, "the time budget decides"
+    if hparams.steps is not None:
+        return hparams.steps, "set by you"
+    training = len(split(num_cases, hparams.folds, hparams.fold).training)
+    if hparams.epochs is not None:
+        each = ceil(training / batch)
+        return hparams.epochs * each, f"{hparams.epochs} epochs of {each} steps, set by you"
+    steps = min(max(STEPS_PER_CASE * training, FEWEST_STEPS), MOST_STEPS)
+    return steps, (
+        f"{STEPS_PER_CASE} for each of {training} training cases, "
+        f"within {FEWEST_STEPS} and {MOST_STEPS}"
+    )
