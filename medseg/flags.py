@@ -112,7 +112,7 @@ def _raw(annotation: object, words: Sequence[str]) -> object:
     if origin is tuple:
         return [_raw(parts[0], [word]) for word in words]
     if origin is dict:
-        return dict(word.rsplit("=", 1) if "=" in word else (word, None) for word in words)
+        return {name: value for name, _, value in (word.partition("=") for word in words)}
     return _scalar(annotation, words[0]) if len(words) == 1 else list(words)
 
 

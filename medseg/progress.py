@@ -1,6 +1,10 @@
-"""How a room tells a person what it is doing, without printing. Silent unless an entry point hands in a real one."""
+"""How a room tells a person what it is doing, without printing.
+
+Silent unless an entry point hands in a real one.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -11,6 +15,10 @@ class Progress(Protocol):
 
     def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         """Pass `items` through, showing how far along they are and the time left."""
+        ...
+
+    def status(self, message: str) -> None:
+        """What goes on now, in a few words, beside the innermost bar; the next one replaces it."""
         ...
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -34,6 +42,9 @@ class Silent:
         del what, total
         yield from items
 
+    def status(self, message: str) -> None:
+        """Drop the words."""
+
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Drop the table."""
 
@@ -42,3 +53,54 @@ class Silent:
 
     def warn(self, message: str) -> None:
         """Drop the line."""
+
+
+class Logged:
+    """Passes everything on, and keeps notes, warnings and tables in a text file.
+
+    Args:
+        progress: Where it goes on to.
+        file: The log; lines are appended.
+    """
+
+    def __init__(self, progress: Progress, file: Path) -> None:
+        self._progress = progress
+        self._file = file
+
+    def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+        """Pass on; the log needs no bars."""
+        return self._progress.track(items, what, total)
+
+    def status(self, message: str) -> None:
+        """Pass on."""
+        self._progress.status(message)
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Log the table as plain text."""
+        self._log(plain_table(title, header, rows))
+        self._progress.table(title, header, rows)
+
+    def note(self, message: str) -> None:
+        """Log the line."""
+        self._log(message)
+        self._progress.note(message)
+
+    def warn(self, message: str) -> None:
+        """Log the line, marked."""
+        self._log(f"warning: {message}")
+        self._progress.warn(message)
+
+    def _log(self, text: str) -> None:
+        with self._file.open("a", encoding="utf-8") as log:
+            log.write(text + "\n")
+
+
+def plain_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table as aligned columns of plain text."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    shown = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+    return "\n".join([title, *shown])
