@@ -1,4 +1,4 @@
-"""What the command line shows while it works: bars and tables on a terminal, plain lines elsewhere."""
+"""What the command line shows: bars and tables on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,32 +45,37 @@ class Terminal:
             console=self._console,
             transient=True,
         )
+        self._open: list[TaskID] = []
         self._status = ""
 
     def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         """Show a bar with the time left, once it took two seconds."""
         if total is None and isinstance(items, Sequence):
             total = len(items)
-        start = time.monotonic()
         if not self._console.is_terminal:
             yield from self._lines(items, what, total)
             return
+        start = time.monotonic()
         task = self._bars.add_task(escape(what), total=total, visible=False, status="")
+        self._open.append(task)
         try:
-            for count, item in enumerate(items):
-                if count and time.monotonic() - start > _PATIENCE_S:
-                    self._show(task)
+            for item in items:
+                if time.monotonic() - start > _PATIENCE_S:
+                    self._bars.start()
+                    self._bars.update(task, visible=True)
                 yield item
-                self._bars.update(task, advance=1, status=escape(self._status))
+                self._bars.advance(task)
         finally:
+            self._open.remove(task)
             self._bars.remove_task(task)
-            self._status = ""
-            if not any(other.visible for other in self._bars.tasks):
+            if not self._open:
                 self._bars.stop()
 
     def status(self, message: str) -> None:
-        """Show the words beside the bar from its next step on."""
+        """Show the words beside the innermost bar."""
         self._status = message
+        if self._open:
+            self._bars.update(self._open[-1], status=escape(message))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table."""
@@ -90,12 +95,9 @@ class Terminal:
         """Say one line, in yellow."""
         self._plain(message, style="yellow")
 
-    def _show(self, task: TaskID) -> None:
-        self._bars.start()
-        self._bars.update(task, visible=True)
-
     def _lines(self, items: Iterable[Item], what: str, total: int | None) -> Iterator[Item]:
         last = time.monotonic()
+        self._status = ""
         for count, item in enumerate(items):
             if time.monotonic() - last > _PLAIN_EVERY_S:
                 last = time.monotonic()
