@@ -1,0 +1,19 @@
+"""Random numbers that belong to a step, not to an object: nothing here has a state to lose."""
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Stream(IntEnum):
+    """What the numbers are for; equal steps of different streams have nothing in common."""
+
+    ORDER = 0
+    POSITIONS = 1
+    AUGMENTATION = 2
+    EXTRA_TRANSFORMS = 3
+
+
+def generator(stream: Stream, seed: int, rank: int, step: int) -> np.random.Generator:
+    """A fresh generator that is decided by its arguments alone, none of them negative."""
+    return np.random.default_rng(np.random.SeedSequence([seed, rank, step, int(stream)]))

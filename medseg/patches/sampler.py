@@ -1,0 +1,148 @@
+"""Where patches are cut. The batch of step n is a pure function of (seed, rank, n).
+
+Nothing here changes after it is built, so any thread may ask for any step, in any order.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from medseg.geometry import Size
+from medseg.patches.randomness import Stream, generator
+from medseg.plan.plan import Plan
+from medseg.prepare.cache import StoredCase
+from medseg.types import Images, Labels
+
+PADDING = 0.0
+"""What lies outside a case. Prepared intensities are centred, so 0 is their middle; it needs
+nothing that is known of a case only, so prediction pads alike, and convolutions and the
+augmentation pad with it too."""
+FOREGROUND_SHARE = 1 / 3
+"""Part of each batch that shows foreground for certain, as nnU-Net."""
+
+
+class PatchBatch(NamedTuple):
+    """Images (batch, channels, *patch) float32, and labels (batch, layers, *patch) uint8."""
+
+    image: Images
+    label: Labels
+
+
+class _Item(NamedTuple):
+    """One case, with the rows of its foreground voxels per class."""
+
+    name: str
+    image: npt.NDArray[Any]
+    label: npt.NDArray[Any]
+    foreground: tuple[npt.NDArray[np.int32], ...]
+
+
+class PatchSampler:
+    """Cuts training patches out of prepared cases.
+
+    Cases are visited in shuffled passes: after every `len(cases)` patches, each was seen equally
+    often. The last third of a batch (at least one patch) is centred on a random voxel of a random
+    class that the case has; the others lie anywhere. Patches stay inside cases that are large
+    enough, as windows do in prediction; smaller cases lie anywhere inside the patch.
+
+    Args:
+        cases: Labelled cases, from which `plan` is met.
+        plan: Gives `volume_patch`, `batch_size` and `slice_axis`.
+        seed: Decides everything, with `rank` and the step.
+        rank: Of this process among those that train together.
+        margin: Context to cut around the patch on each side, as a share of it, so that rotations
+            bring in less padding; `Augment` cuts it off. Axes on which no case is larger than the
+            patch get none.
+
+    Raises:
+        ValueError: If there are no cases or one has no label.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        plan: Plan,
+        seed: int,
+        rank: int = 0,
+        margin: float = 0.0,
+    ) -> None:
+        """Look at the cases; no voxel of an image is read."""
+        if not cases:
+            raise ValueError("patches need at least one case, got none; add a labelled case")
+        self._items = tuple(_item(case) for case in cases)
+        self._seed, self._rank = seed, rank
+        self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
+        self._patch = plan.volume_patch
+        largest = np.max([item.image.shape[1:] for item in self._items], axis=0)
+        wanted = (margin * np.array(self._patch)).astype(int)
+        a, b, c = np.minimum(wanted, np.maximum(largest - self._patch, 0)).tolist()
+        self._margin: Size = (a, b, c)
+
+    def batch(self, step: int) -> PatchBatch:
+        """The patches of one training step.
+
+        Args:
+            step: Counts from 0.
+
+        Returns:
+            `plan.batch_size` patches on the CPU, each `plan.patch_size` plus the margin on both
+            sides.
+        """
+        rng = generator(Stream.POSITIONS, self._seed, self._rank, step)
+        box = [
+            length + 2 * margin for length, margin in zip(self._patch, self._margin, strict=True)
+        ]
+        items = [self._visit(step * self._batch_size + i) for i in range(self._batch_size)]
+        first = items[0]
+        image = np.full((len(items), len(first.image), *box), PADDING, dtype=np.float32)
+        label = np.zeros((len(items), len(first.label), *box), dtype=np.uint8)
+        uniform = len(items) - max(1, round(len(items) * FOREGROUND_SHARE))
+        for i, item in enumerate(items):
+            start = self._start(item, i >= uniform, rng)
+            _copy(item.image, start, image[i])
+            _copy(item.label, start, label[i])
+        if self._slice_axis is not None:
+            image, label = image.squeeze(2 + self._slice_axis), label.squeeze(2 + self._slice_axis)
+        return PatchBatch(torch.from_numpy(image), torch.from_numpy(label))
+
+    def _visit(self, number: int) -> _Item:
+        """The case of the patch with this number, counted over all steps."""
+        turn, position = divmod(number, len(self._items))
+        order = generator(Stream.ORDER, self._seed, self._rank, turn).permutation(len(self._items))
+        return self._items[order[position]]
+
+    def _start(self, item: _Item, on_foreground: bool, rng: np.random.Generator) -> list[int]:
+        """First voxel of the box, margin included; may lie outside the case."""
+        patch = np.array(self._patch)
+        room = np.array(item.image.shape[1:]) - patch
+        lowest, highest = np.minimum(room, 0), np.maximum(room, 0)
+        if on_foreground and item.foreground:
+            voxels = item.foreground[rng.integers(len(item.foreground))]
+            centre = voxels[rng.integers(len(voxels)), 1:]
+            start = np.clip(centre - patch // 2, lowest, highest)
+        else:
+            start = rng.integers(lowest, highest, endpoint=True)
+        return (start - self._margin).tolist()
+
+
+def _item(case: StoredCase) -> _Item:
+    prepared = case.prepared
+    if prepared.label is None:
+        raise ValueError(f"case {prepared.name!r} has no label; patches need labelled cases")
+    first_rows = np.unique(case.foreground[:, 0], return_index=True)[1]
+    classes = np.split(case.foreground, first_rows[1:]) if len(first_rows) else []
+    return _Item(prepared.name, prepared.image, prepared.label, tuple(classes))
+
+
+def _copy(source: npt.NDArray[Any], start: Sequence[int], target: npt.NDArray[Any]) -> None:
+    """Fill the part of `target` that `source` covers; its voxel 0 is voxel `start` of `source`."""
+    inside: list[slice] = [slice(None)]
+    covered: list[slice] = [slice(None)]
+    for first, length, size in zip(start, target.shape[1:], source.shape[1:], strict=True):
+        low, high = max(first, 0), max(min(first + length, size), 0)
+        inside.append(slice(low, high))
+        covered.append(slice(low - first, high - first))
+    target[tuple(covered)] = source[tuple(inside)]
