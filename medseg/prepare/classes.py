@@ -1,5 +1,7 @@
 """The values in a user's label files to the plan's class indices."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,19 +27,24 @@ def class_layers(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
     Raises:
         ScanError: If a label map has a value, or the files a number, that the plan does not know.
     """
-    masks = plan.class_names if plan.task == "multilabel" else plan.class_names[1:]
-    if len(label) == len(masks) and (len(masks) > 1 or plan.task == "multilabel"):
-        present = (label != 0).astype(np.uint8)
-        return present if plan.task == "multilabel" else _merge(present)
-    if len(label) != 1:
+    multilabel = plan.task == "multilabel"
+    if len(label) > 1:
+        masks = _masks(label, plan.class_names if multilabel else plan.class_names[1:])
+        return masks if multilabel else _merge(masks)
+    if not multilabel:
+        return _positions(label, plan.label_values, plan)
+    positions = _positions(label[0], (0, *plan.label_values), plan)
+    indices = np.arange(1, plan.num_outputs + 1, dtype=np.uint8)
+    return (positions == indices[:, None, None, None]).astype(np.uint8)
+
+
+def _masks(label: npt.NDArray[np.int32], names: Sequence[str]) -> ClassLayers:
+    if len(label) != len(names):
         raise ScanError(
-            f"{len(label)} mask files, but the plan has {len(masks)} classes ({', '.join(masks)}); "
+            f"{len(label)} mask files, but there are {len(names)} classes ({', '.join(names)}); "
             "give one label map, or one mask file per class"
         )
-    if plan.task == "multiclass":
-        return _indices(label[0], plan)[None]
-    _check_values(label[0], plan, (0, *plan.label_values))
-    return np.stack([label[0] == value for value in plan.label_values]).astype(np.uint8)
+    return (label != 0).astype(np.uint8)
 
 
 def _merge(masks: ClassLayers) -> ClassLayers:
@@ -47,25 +54,24 @@ def _merge(masks: ClassLayers) -> ClassLayers:
     return merged
 
 
-def _indices(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
-    _check_values(label, plan, plan.label_values)
-    order = np.argsort(plan.label_values)
-    values = np.array(plan.label_values)[order]
+def _positions(label: npt.NDArray[np.int32], known: Sequence[int], plan: Plan) -> ClassLayers:
+    """Where in `known` each voxel's value stands."""
+    order = np.argsort(known)
+    values = np.array(known)[order]
     out = np.empty(label.shape, dtype=np.uint8)
-    for plane, target in zip(label, out, strict=True):  # searchsorted answers in 8 bytes a voxel
-        target[...] = order[np.searchsorted(values, plane)]
-    return out
-
-
-def _check_values(label: npt.NDArray[np.int32], plan: Plan, known: tuple[int, ...]) -> None:
     unknown: set[int] = set()
-    for plane in label:
-        unknown.update(np.setdiff1d(plane, known).tolist())
+    size = label.shape[-2:]
+    # Plane by plane, since searchsorted answers in 8 bytes a voxel.
+    for plane, target in zip(label.reshape(-1, *size), out.reshape(-1, *size), strict=True):
+        rank = np.searchsorted(values, plane).clip(max=len(values) - 1)
+        unknown.update(plane[values[rank] != plane].tolist())
+        target[...] = order[rank]
     if unknown:
+        shown = ", ".join(map(str, sorted(unknown)[:5])) + ", ..." * (len(unknown) > 5)
         named = zip(plan.class_names, plan.label_values, strict=True)
+        classes = ", ".join(f"{name} = {value}" for name, value in named)
         raise ScanError(
-            f"label has the value {', '.join(map(str, sorted(unknown)[:5]))}"
-            f"{', ...' * (len(unknown) > 5)}, but the plan's classes are "
-            f"{', '.join(f'{name} = {value}' for name, value in named)}; "
+            f"label has the value {shown}, but the classes are {classes}; "
             "add it to classes or mend the label"
         )
+    return out
