@@ -1,0 +1,134 @@
+"""Many scans, one after another: predict, write, tabulate; one that fails does not stop the rest."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from medseg.errors import MedsegError
+from medseg.inference.outputs import Target, plan_outputs
+from medseg.inference.predictor import Prediction
+from medseg.plan.plan import Plan
+from medseg.progress import Progress
+from medseg.scans.case import Case
+from medseg.scans.channels import ChannelRule, group_inputs
+from medseg.scans.formats import WORLD_SUFFIXES, suffix_of
+from medseg.scans.write import write_image, write_label_map
+
+
+class Segments(Protocol):
+    """What the job needs of a `Predictor`."""
+
+    plan: Plan
+
+    def predict(self, case: Case, *, with_probabilities: bool = False) -> Prediction:
+        """The masks of one case; MedsegError if it cannot be used."""
+        ...
+
+
+class Outcome(NamedTuple):
+    """What came of one input: the files written, or why there are none (one line)."""
+
+    name: str
+    written: tuple[Path, ...]
+    failure: str | None
+
+
+AfterWriting = Callable[[Case, Prediction, Path], None]
+"""Called with what was predicted and the output's path without suffix."""
+
+
+def predict_inputs(
+    inputs: Sequence[str],
+    predictor: Segments,
+    rule: ChannelRule,
+    output: Path | None,
+    progress: Progress,
+    *,
+    probabilities: bool = False,
+    after: Sequence[AfterWriting] = (),
+) -> list[Outcome]:
+    """Predict files, folders and globs.
+
+    Args:
+        inputs: As typed.
+        predictor: Segments one case.
+        rule: How files are grouped into cases.
+        output: See `plan_outputs`.
+        progress: Gets a table per case, and a warning per failure.
+        probabilities: Also write `<name>_probabilities`, classes as the fourth axis.
+        after: What else to do with each prediction.
+
+    Raises:
+        SettingsError: If `output` does not fit; nothing was predicted.
+    """
+    cases, problems = group_inputs(inputs, rule, predictor.plan.channels)
+    targets, clashes = plan_outputs(cases, output, predictor.plan) if cases else ([], [])
+    outcomes = [
+        Outcome(name, (), f"{name}: {what}; {remedy}") for name, what, remedy in problems + clashes
+    ]
+    for outcome in outcomes:
+        progress.warn(outcome.failure or "")
+    for target in progress.track(targets, "predicting", len(targets)):
+        progress.status(target.case.name)
+        try:
+            prediction = predictor.predict(target.case, with_probabilities=probabilities)
+            written = _write(prediction, target)
+            for action in after:
+                action(target.case, prediction, target.stem)
+        except (MedsegError, OSError) as error:
+            failure = _line(target.case, error)
+            progress.warn(failure)
+            outcomes.append(Outcome(target.case.name, (), failure))
+            continue
+        outcomes.append(Outcome(target.case.name, written, None))
+        _report(prediction, target, predictor.plan, progress)
+    return outcomes
+
+
+def _write(prediction: Prediction, target: Target) -> tuple[Path, ...]:
+    source = target.case.images[0]
+    masks = prediction.label if prediction.label.ndim == 4 else prediction.label[None]
+    written = [
+        write_label_map(mask, prediction.geometry, file, like=source)
+        for mask, file in zip(masks, target.files, strict=True)
+    ]
+    if prediction.probabilities is not None:
+        # Formats without a world frame hold whole numbers only.
+        suffix = suffix_of(source) if suffix_of(source) in WORLD_SUFFIXES else ".nii.gz"
+        file = target.stem.with_name(f"{target.stem.name}_probabilities{suffix}")
+        written.append(write_image(prediction.probabilities, prediction.geometry, file))
+    return tuple(written)
+
+
+def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progress) -> None:
+    """Warnings, and a table of the classes' sizes."""
+    source = target.case.images[0]
+    for warning in prediction.warnings:
+        progress.warn(warning if warning.startswith(source.name) else f"{source.name}: {warning}")
+    if suffix_of(target.files[0]) == ".png" != suffix_of(source):
+        progress.note(f"{source.name}: the mask is a PNG, as JPEG would alter its labels")
+    geometry = prediction.geometry
+    total = np.prod(geometry.size)
+    voxel_ml = float(np.prod(geometry.spacing_mm)) / 1000
+    rows: list[tuple[str, str, str]] = []
+    for index, (name, value) in enumerate(zip(plan.class_names, plan.label_values, strict=True)):
+        if plan.task == "multilabel":
+            voxels = int(np.count_nonzero(prediction.label[index]))
+        elif index == 0:
+            continue
+        else:
+            voxels = int(np.count_nonzero(prediction.label == value))
+        size = f"{voxels * voxel_ml:.4g}" if geometry.world else f"{voxels / total:.2%}"
+        rows.append((name, str(voxels), size))
+    unit = "volume in mL" if geometry.world else "share"
+    where = target.files[0] if len(target.files) == 1 else target.stem
+    progress.table(f"{source.name} -> {where}", ("class", "voxels", unit), rows)
+
+
+def _line(case: Case, error: Exception) -> str:
+    """One line that begins with the file's name."""
+    message = " ".join(str(error).split())
+    names = tuple(path.name for path in case.images)
+    return message if message.startswith(names) else f"{names[0]}: {message}"

@@ -1,0 +1,138 @@
+"""A trained network, ready to segment one case after another."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.inference.mirror import mirrored
+from medseg.inference.restore import restore, restore_probabilities
+from medseg.inference.sliding import Sliding, sliding_logits
+from medseg.plan.plan import Plan
+from medseg.prepare.pipeline import prepare
+from medseg.prepare.prepared import Prepared
+from medseg.runs import load_model
+from medseg.scans.case import Case
+from medseg.scans.discover import ChannelRule
+from medseg.scans.read import read_subject
+from medseg.types import Images, Logits
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The masks of one case in its own grid.
+
+    Attributes:
+        name: The case's name.
+        label: Multiclass: (*size) of the values in the user's files. Multilabel: (classes, *size) of 0 and 1.
+        probabilities: (classes, *size), if asked for.
+        geometry: The scan's grid.
+        warnings: What had to be mended while reading.
+    """
+
+    name: str
+    label: npt.NDArray[np.int32]
+    probabilities: npt.NDArray[np.float32] | None
+    geometry: Geometry
+    warnings: tuple[str, ...]
+
+
+class Predictor:
+    """Segments cases with one network.
+
+    Args:
+        network: Images to logits; moved to `device` by the caller.
+        plan: The plan it was trained by.
+        device: Where it runs.
+        overlap: Least share of a window that its neighbour covers too.
+        tta: "mirror" averages over the axes that training mirrored.
+        max_memory: Bytes that the logits of one scan may take before they go to a temporary file.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        device: torch.device,
+        *,
+        overlap: float = 0.5,
+        tta: str = "none",
+        max_memory: int | None = None,
+    ) -> None:
+        self.plan = plan
+        self._device = device
+        self._network: Callable[[Images], Logits] = network
+        if tta == "mirror":
+            self._network = mirrored(network, plan.flip_axes)
+        self._sliding = Sliding(
+            window=plan.volume_patch,
+            slice_axis=plan.slice_axis,
+            overlap=overlap,
+            batch_size=plan.batch_size,
+            num_outputs=plan.num_outputs,
+            memory_bytes=max_memory,
+        )
+
+    def predict(self, case: Case, *, with_probabilities: bool = False) -> Prediction:
+        """Read, prepare, segment, restore.
+
+        Raises:
+            ScanError: If the scan cannot be read, or is not what the network was trained on.
+        """
+        subject = read_subject(case, with_label=False)
+        channels = subject.image.shape[0]
+        if channels != self.plan.channels:
+            raise ScanError(
+                f"has {channels} channel(s), the model was trained on {self.plan.channels}: "
+                "give every channel of the case, and only those"
+            )
+        prepared = prepare(subject, self.plan)
+        with self.logits(prepared) as logits:
+            label = restore(logits, prepared.placement, self.plan)
+            probabilities = None
+            if with_probabilities:
+                probabilities = restore_probabilities(logits, prepared.placement, self.plan)
+        return Prediction(case.name, label, probabilities, subject.geometry, subject.warnings)
+
+    def segment(self, prepared: Prepared) -> npt.NDArray[np.int32]:
+        """The label map of a case that was prepared before, in its native grid."""
+        with self.logits(prepared) as logits:
+            return restore(logits, prepared.placement, self.plan)
+
+    def logits(self, prepared: Prepared) -> AbstractContextManager[Tensor]:
+        """Logits on the prepared grid, (classes, *size); they live as long as the context."""
+        image = torch.from_numpy(np.array(prepared.image, dtype=np.float32))
+        return sliding_logits(self._run, image, self._sliding, self._device)
+
+    @torch.inference_mode()
+    def _run(self, images: Images) -> Logits:
+        dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+        with torch.autocast(self._device.type, dtype, enabled=self._device.type == "cuda"):
+            return self._network(images)
+
+
+def load_predictor(
+    model: Path,
+    device: torch.device,
+    *,
+    overlap: float = 0.5,
+    tta: str = "none",
+    max_memory: int | None = None,
+) -> tuple[Predictor, ChannelRule]:
+    """The predictor of a model file or run folder, and how it wants channels grouped.
+
+    Raises:
+        MedsegError: If the model cannot be read.
+    """
+    network, card = load_model(model)
+    predictor = Predictor(
+        network.to(device), card.plan, device, overlap=overlap, tta=tta, max_memory=max_memory
+    )
+    return predictor, card.channel_rule

@@ -1,0 +1,134 @@
+"""Detail stem + encoder + decoder + head: the whole network."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medseg.networks.layers.nd import CONVOLUTIONS, channels_last
+from medseg.networks.layers.norm import ChannelNorm
+from medseg.networks.point_rend import Features, HeadOutput
+from medseg.sampling import upsample
+
+
+class Encoder(Protocol):
+    """What every encoder promises: `out_channels` and cumulative `strides` of its maps, finest first."""
+
+    out_channels: tuple[int, ...]
+    strides: tuple[tuple[int, ...], ...]
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
+        """(batch, channels, *spatial) -> one map per stage."""
+        ...
+
+
+class DetailStem(nn.Module):
+    """A small convolution at full resolution: what the head needs to see of edges.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Channels of the output.
+        kernel: Odd width per axis.
+    Shape:
+        x: (batch, in_channels, *spatial) -> (batch, channels, *spatial).
+    """
+
+    def __init__(self, in_channels: int, channels: int, kernel: Sequence[int]) -> None:
+        super().__init__()
+        padding = tuple(width // 2 for width in kernel)
+        self.convolution = CONVOLUTIONS[len(kernel)](
+            in_channels, channels, tuple(kernel), padding=padding
+        )
+        self.norm = ChannelNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        return F.gelu(self.norm(self.convolution(channels_last(x))))
+
+
+class DenseHead(nn.Module):
+    """Logits at every voxel from the same maps the point head reads: the yardstick for it.
+
+    Args:
+        fine_channels: Channels of the detail map and of the decoder's map, or of the latter alone.
+        num_outputs: Classes.
+        strides: Stride of the decoder's map per axis.
+    Shape:
+        features as in `Features` -> (batch, classes, *coarse size * strides).
+    """
+
+    def __init__(
+        self, fine_channels: Sequence[int], num_outputs: int, strides: Sequence[int]
+    ) -> None:
+        super().__init__()
+        convolution = CONVOLUTIONS[len(strides)]
+        self.strides = tuple(strides)
+        width = fine_channels[0]
+        self.reduce = convolution(fine_channels[-1], width, 1)
+        self.norm = ChannelNorm(width)
+        self.last = convolution(width, num_outputs, 1)
+
+    def training_output(self, features: Features) -> HeadOutput:
+        """Dense logits alone."""
+        return HeadOutput(self(features))
+
+    def forward(self, features: Features) -> Tensor:
+        """Evaluate everywhere."""
+        *detail, decoded = features.fine
+        x = upsample(self.reduce(decoded), self.strides)
+        x = F.gelu(self.norm(sum(detail, start=x)))
+        return self.last(x) + upsample(features.coarse, self.strides)
+
+
+class Segmenter(nn.Module):
+    """An image in, logits at its resolution out.
+
+    Args:
+        detail: The detail stem, or None where the encoder starts at stride 1.
+        encoder: Reads the detail stem's output, or the image if there is none.
+        decoder: Reads the encoder's maps.
+        head: `PointRendHead` or `DenseHead`.
+        num_outputs: Classes.
+    Shape:
+        x: (batch, channels, *spatial), any size -> (batch, classes, *spatial).
+    """
+
+    def __init__(
+        self,
+        detail: nn.Module | None,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        head: nn.Module,
+        num_outputs: int,
+    ) -> None:
+        super().__init__()
+        self.detail = detail
+        self.encoder = encoder
+        self.decoder = decoder
+        self.head = head
+        self.total_strides: tuple[int, ...] = encoder.strides[-1]  # pyright: ignore
+        dim = len(self.total_strides)
+        self.coarse = CONVOLUTIONS[dim](encoder.out_channels[0], num_outputs, 1)  # pyright: ignore
+
+    def features(self, x: Tensor) -> Features:
+        """What the head reads; every axis of `x` must be divisible by its total stride."""
+        detail = () if self.detail is None else (self.detail(x),)
+        decoded = self.decoder(self.encoder(*(detail or (x,))))
+        return Features((*detail, decoded), self.coarse(decoded))
+
+    def training_output(self, x: Tensor) -> HeadOutput:
+        """What the loss reads."""
+        return self.head.training_output(self.features(x))  # pyright: ignore
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Segment; sizes that do not divide by the total stride are padded and cropped back."""
+        size = x.shape[2:]
+        missing = [
+            -length % stride for length, stride in zip(size, self.total_strides, strict=True)
+        ]
+        if any(missing):
+            pads = [pad for extra in reversed(missing) for pad in (0, extra)]
+            x = F.pad(x, pads, mode="replicate")
+        logits = self.head(self.features(x))
+        return logits[(..., *(slice(length) for length in size))]

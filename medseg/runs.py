@@ -1,0 +1,167 @@
+"""The run folder and the model file, written and read in one place.
+
+A model file is self-contained: safetensors weights, and the plan and the network's name as its metadata. Reading one
+executes nothing.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from medseg.errors import MedsegError
+from medseg.networks.build import build_segmenter
+from medseg.networks.segmenter import Segmenter
+from medseg.plan.plan import Frozen, Plan
+from medseg.scans.discover import ChannelRule
+
+_DESCRIPTION = "medseg"
+
+
+class ModelCard(Frozen):
+    """Everything but the weights.
+
+    Attributes:
+        plan: How scans are prepared and what the network looks like.
+        encoder: Its name in `networks.build.ENCODERS`.
+        head: Its name in `networks.build.HEADS`.
+        channel_rule: How the files of one case are told apart.
+    """
+
+    plan: Plan
+    encoder: str
+    head: str
+    channel_rule: ChannelRule
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of one training."""
+
+    folder: Path
+
+    @property
+    def hparams(self) -> Path:
+        """Settings, as resolved."""
+        return self.folder / "hparams.json"
+
+    @property
+    def plan(self) -> Path:
+        """The plan with its reasons."""
+        return self.folder / "plan.json"
+
+    @property
+    def model(self) -> Path:
+        """The model file."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What `--resume` continues from."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per line, as training goes."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def validation(self) -> Path:
+        """Scores per case and class."""
+        return self.folder / "validation.json"
+
+    @property
+    def log(self) -> Path:
+        """What was said on the terminal."""
+        return self.folder / "log.txt"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.folder / "report.html"
+
+    @classmethod
+    def create(cls, output: Path | None, name: str) -> "Run":
+        """A new run folder, and the newest from now on.
+
+        Args:
+            output: The folder; None takes `runs/<name>-<date>-<time>`.
+            name: What the run is about.
+
+        Raises:
+            MedsegError: If the folder holds a model already or cannot be written.
+        """
+        if output is None:
+            output = Path("runs") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+        if (output / "model.safetensors").exists() or (output / "last.ckpt").exists():
+            raise MedsegError(
+                f"output {output} already holds a run: choose another --output, or add --resume"
+            )
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            write_text(output.parent / "latest", output.name)
+        except OSError as error:
+            raise MedsegError(
+                f"output {output} cannot be written ({error.strerror}): choose another --output"
+            ) from None
+        return cls(output)
+
+
+def latest_run(folder: Path) -> Path:
+    """The newest run in a folder of runs.
+
+    Raises:
+        MedsegError: If there is none.
+    """
+    with contextlib.suppress(OSError):
+        run = folder / (folder / "latest").read_text(encoding="utf-8").strip()
+        if run.parent == folder and run.is_dir():
+            return run
+    raise MedsegError(f"no run found in {folder}/: train one first, or name one with --model")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def save_model(path: Path, weights: dict[str, Tensor], card: ModelCard) -> None:
+    """Write a model file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    save_file(tensors, temporary, metadata={_DESCRIPTION: card.model_dump_json()})
+    temporary.replace(path)
+
+
+def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
+    """Read a model file, or the one of a run folder.
+
+    Raises:
+        MedsegError: If there is none, or it is not one of ours, or does not hold together.
+    """
+    file = Run(path).model if path.is_dir() else path
+    if not file.is_file():
+        raise MedsegError(
+            f"model {path}: no model file there; name a run folder or a .safetensors file"
+        )
+    try:
+        with safe_open(file, framework="pt") as stored:
+            description = (stored.metadata() or {}).get(_DESCRIPTION, "")
+            card = ModelCard.model_validate_json(description)
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        network = build_segmenter(card.plan, card.encoder, card.head)
+        network.load_state_dict(weights)
+    except (SafetensorError, ValidationError, RuntimeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise MedsegError(
+            f"model {file}: not a model file of this medseg ({reason}); train again, or name another"
+        ) from None
+    return network.eval(), card
