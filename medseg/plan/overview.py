@@ -64,7 +64,7 @@ def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[
         seen_in.update(value for value, count in counts.items() if count)
     rows = [
         (
-            f"class {value}" + f" ({named[value]})" * (value in named),
+            f"class {value}" + (f" ({named[value]})" if value in named else ""),
             f"{voxels[value] / total:.3%} of the voxels, in {seen_in[value]} cases",
         )
         for value in sorted(voxels)

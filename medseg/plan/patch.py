@@ -10,8 +10,9 @@ from medseg.plan.topology import Recipe, Topology, topology
 CPU_VOXELS = {2: 2**16, 3: 2**17}
 """Network's dimensions -> largest patch, in voxels, that trains at a bearable pace on a CPU."""
 BATCH_VOXELS = 2**19
-"""Voxels that a batch may have, as long as it is of 2 to 16 patches."""
+"""Voxels that a batch may have, as long as it is of `FEWEST` to `MOST` patches."""
 FEWEST, MOST = 2, 16
+BATCH_RULE = f"{FEWEST} to {MOST} patches, as {BATCH_VOXELS} voxels hold"
 SMALLEST_SIDE = 32
 """Patches are not shrunk below so many voxels of the finest axis: too little context."""
 
@@ -70,7 +71,8 @@ def shapes(
         wants: What the encoder wants.
         most_voxels: Larger patches are left out, unless none is smaller.
     """
-    finest = min(spacing_mm)
+    long_axes = [s for n, s in zip(size, spacing_mm, strict=True) if n > 1]
+    finest = min(long_axes or spacing_mm)
     longest = ceil(max(n * s for n, s in zip(size, spacing_mm, strict=True)) / finest)
     found: dict[tuple[int, ...], Shape] = {}
     for side in range(longest, min(longest, SMALLEST_SIDE) - 1, -1):

@@ -1,7 +1,7 @@
 """From what the data says to what will be done: pure rules, each with its reason in words."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, prod
+from math import ceil
 from typing import Literal
 
 from medseg.errors import SettingsError
@@ -10,6 +10,7 @@ from medseg.plan.classes import choose_classes, choose_task
 from medseg.plan.fingerprint import CaseFacts, Fingerprint
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.patch import (
+    BATCH_RULE,
     CPU_VOXELS,
     FEWEST,
     Candidate,
@@ -22,12 +23,11 @@ from medseg.plan.patch import (
     shapes,
 )
 from medseg.plan.plan import Plan
-from medseg.plan.spacing import image_orders, median_size, slice_axis, target_spacing
+from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
-from medseg.plan.topology import MIN_TOKENS, recipe
+from medseg.plan.topology import recipe
 
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 150, 1_000, 20_000
-_LETTERS = "xyz"
 
 
 def make_plan(
@@ -52,7 +52,7 @@ def make_plan(
     cases = fingerprint.cases
     limits = limits or Limits()
     reasons: dict[str, str] = {}
-    walked = _walked(cases, hparams.dim, reasons)
+    walked, reasons["slice_axis"] = _walked(cases, hparams.dim)
     task, reasons["task"] = choose_task(cases, hparams.task)
     source = "set by you" if hparams.classes else "from the dataset's own description"
     classes = choose_classes(cases, task, hparams.classes or class_names, source)
@@ -63,7 +63,7 @@ def make_plan(
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
     axes = [axis for axis in range(3) if axis != walked]
     size = median_size(cases, spacing_mm, walked)
-    shape, batch = _patch_and_batch(
+    shape, batch, why = _patch_and_batch(
         [size[axis] for axis in axes],
         [spacing_mm[axis] for axis in axes],
         hparams,
@@ -73,8 +73,8 @@ def make_plan(
                 shape.patch_size, batch, *shape.topology, len(normalisation), len(classes.names)
             )
         ),
-        reasons,
     )
+    reasons |= why
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
     steps, reasons["steps"] = _steps(hparams, len(cases), batch)
     return Plan(
@@ -100,18 +100,15 @@ def make_plan(
     )
 
 
-def _walked(
-    cases: Sequence[CaseFacts], dim: int, reasons: dict[str, str]
-) -> Literal[0, 1, 2] | None:
+def _walked(cases: Sequence[CaseFacts], dim: int) -> tuple[Literal[0, 1, 2] | None, str]:
     """The slice axis, where there is one."""
     if dim == 2:
-        axis, reasons["slice_axis"] = slice_axis(cases)
-        return axis
+        return slice_axis(cases)
     if cases[0].flat:
         raise SettingsError(
             "dim = 3: the cases are 2D images, which need a 2D network; set --dim 2"
         )
-    return None
+    return None, "none: the network is 3D"
 
 
 def _patch_and_batch(
@@ -120,54 +117,43 @@ def _patch_and_batch(
     hparams: HParams,
     limits: Limits,
     cost: Callable[[Shape, int], int],
-    reasons: dict[str, str],
-) -> tuple[Shape, int]:
-    """Patch with topology, and batch size; `size` and `spacing_mm` per network axis."""
+) -> tuple[Shape, int, dict[str, str]]:
+    """Patch with its topology, batch size, reasons; `size` and `spacing_mm` per network axis."""
     wants = recipe(hparams.encoder)
     most = limits.voxels or CPU_VOXELS[hparams.dim]
     asked = hparams.patch_size
     if asked is None:
         choices = shapes(size, spacing_mm, wants, most)
+        whole = all(p >= n for p, n in zip(choices[0].patch_size, size, strict=True))
+        part = "all of it" if whole else f"as much as {most} voxels hold, of equal sides in mm"
+        why = f"the median case has {by(size)} voxels: {part}, in multiples of the strides"
     elif len(asked) == hparams.dim:
         choices = [shape_for(asked, spacing_mm, wants)]
+        padded = asked != choices[0].patch_size
+        why = "set by you" + f" as {by(asked)}, padded to multiples of the strides" * padded
     else:
         raise SettingsError(
             f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
         )
-    default = choose_batch(choices[0].patch_size)
-    batches = [hparams.batch_size or default]
+    batches = [hparams.batch_size or choose_batch(choices[0].patch_size)]
     while hparams.batch_size is None and batches[-1] > FEWEST:
         batches.append(batches[-1] // 2)
     memory = limits.memory if hparams.max_memory is None else hparams.max_memory
     shape, batch = fit(choices, batches, cost, memory)
-    total = shape.topology.total_strides
-    if asked is not None:
-        reasons["patch_size"] = "set by you" + (
-            f" as {by(asked)}, padded to multiples of {by(total)}"
-            if asked != shape.patch_size
-            else ""
-        )
-    else:
-        whole = all(p >= n for p, n in zip(shape.patch_size, size, strict=True))
-        reasons["patch_size"] = (
-            f"the median case has {by(size)} voxels; "
-            + (
-                "all of it"
-                if whole
-                else f"as much of it as {most} voxels hold, of equal sides in mm"
-            )
-            + f", in multiples of {by(total)}"
-        )
-    if shape is not choices[0]:
-        reasons["patch_size"] += f"; smaller than {by(choices[0].patch_size)} to save memory"
-    reasons["batch_size"] = (
-        "set by you" if hparams.batch_size else f"patches of {prod(shape.patch_size)} voxels"
-    ) + "; halved to save memory" * (batch < batches[0])
-    reasons["stages"] = (
-        f"total stride {by(total)} in {len(shape.topology.kernels)} stages: an axis is halved "
-        f"while {MIN_TOKENS} tokens remain, later where it is coarse ({by(spacing_mm)} mm)"
+    saved = f"; smaller than {by(choices[0].patch_size)} to save memory" * (shape != choices[0])
+    halved = f"; {batches[0]} would take too much memory" * (batch != batches[0])
+    strides = by(shape.topology.total_strides)
+    return (
+        shape,
+        batch,
+        {
+            "patch_size": why + saved,
+            "batch_size": ("set by you" if hparams.batch_size else BATCH_RULE) + halved,
+            "stage_strides": f"total stride {strides}: an axis is halved while enough voxels "
+            f"remain, later where they are coarse ({by(spacing_mm)} mm)",
+            "kernels": f"{wants.kernel} wide, narrower along coarse axes and on small maps",
+        },
     )
-    return shape, batch
 
 
 def _flip_axes(
@@ -178,8 +164,8 @@ def _flip_axes(
         if world:
             return (), "none: left and right differ in a body"
         return tuple(range(len(axes))), "all: images without a world frame have no sides"
-    flips = tuple(index for index, axis in enumerate(axes) if _LETTERS[axis] in asked)
-    lost = [letter for letter in asked if _LETTERS.index(letter) not in axes]
+    flips = tuple(index for index, axis in enumerate(axes) if AXES[axis] in asked)
+    lost = [letter for letter in asked if AXES.index(letter) not in axes]
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 

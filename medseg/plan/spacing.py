@@ -8,6 +8,8 @@ import numpy as np
 from medseg.geometry import Size, Vector
 from medseg.plan.fingerprint import CaseFacts
 
+AXES = "xyz"
+"""Volume axes as the user writes them: left-right, back-front, down-up; of images across, down."""
 THICK = 3.0
 """An axis is thick when its spacing is over so many times the others' (nnU-Net's figure)."""
 
@@ -23,7 +25,8 @@ def slice_axis(cases: Sequence[CaseFacts]) -> tuple[Literal[0, 1, 2], str]:
     coarsest = np.flatnonzero(spacing > 0.99 * spacing.max())
     reason = "its median spacing is the coarsest"
     if len(coarsest) > 1:
-        reason = f"axes {coarsest.tolist()} share the coarsest median spacing; the last is taken"
+        shared = ", ".join(AXES[axis] for axis in coarsest)
+        reason = f"axes {shared} share the coarsest median spacing; the last is taken"
     return _axis(coarsest[-1]), reason
 
 
@@ -39,7 +42,7 @@ def target_spacing(
     spacings = np.array([case.spacing_mm for case in cases])
     sizes = np.median([case.box_size for case in cases], axis=0)
     target = np.median(spacings, axis=0)
-    reason = f"median of {len(cases)} cases"
+    reason = "median over the cases"
     coarsest = int(target.argmax())
     others = np.delete(target, coarsest)
     few = sizes[coarsest] < np.delete(sizes, coarsest).min() / 3
@@ -49,9 +52,9 @@ def target_spacing(
             target[walked] = np.median(spacings[:, walked])
     elif target[coarsest] > THICK * others.max() and few and coarsest != walked:
         target[coarsest] = max(float(np.percentile(spacings[:, coarsest], 10)), others.max())
-        reason += f"; axis {coarsest} is thick and has few voxels: its 10th percentile"
+        reason += f"; axis {AXES[coarsest]} is thick and has few voxels: its 10th percentile"
     if walked is not None:
-        reason += f"; axis {walked} is walked slice by slice and keeps each case's spacing"
+        reason += f"; axis {AXES[walked]} is walked slice by slice and keeps each case's spacing"
     first, second, third = (float(value) for value in target)
     return (first, second, third), reason
 
@@ -66,12 +69,10 @@ def image_orders(spacing_mm: Vector, walked: int | None) -> tuple[Size, str]:
     for axis, spacing in enumerate(spacing_mm):
         if axis == walked:
             orders[axis] = 0
-            reason += f"; axis {axis} is not resampled"
+            reason += f"; axis {AXES[axis]} is not resampled"
         elif spacing > THICK * min(spacing_mm):
             orders[axis] = 1
-            reason += (
-                f"; axis {axis} is thick: linear, since cubic rings and nearest duplicates slices"
-            )
+            reason += f"; axis {AXES[axis]} is thick: linear; cubic rings, nearest duplicates"
     return (orders[0], orders[1], orders[2]), reason
 
 

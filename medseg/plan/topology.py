@@ -9,8 +9,8 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import NamedTuple
 
-MIN_TOKENS = 4
-"""Halving never leaves an axis fewer tokens."""
+MIN_TOKENS = 3.5
+"""Halving never leaves an axis fewer tokens, before the patch is padded to whole ones."""
 COARSE = 2.5
 """An axis waits while its voxels are over so many times coarser than the round's scale."""
 
