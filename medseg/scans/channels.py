@@ -1,0 +1,167 @@
+"""How the channels of one case are told apart, and the files a user names grouped by that rule."""
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from medseg.scans.case import Case, Problem
+from medseg.scans.formats import IMAGE_SUFFIXES
+from medseg.scans.names import file_stem, is_image_file, natural_key, role, safe_names
+
+
+class ChannelRule(BaseModel):
+    """How a training case's image files were told apart; saved with the run, for prediction.
+
+    Attributes:
+        kind: `single`: each file is a case, with all its channels. `suffix`: the stem ends with a
+            key, what comes before is the case. `folder`: a folder is a case, and a key is what a
+            file is within it, as `names.role` has it.
+        keys: In channel order, in lower case, such as ("_0000", "_0001") or ("t1", "flair").
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["single", "suffix", "folder"] = "single"
+    keys: tuple[str, ...] = ()
+
+    def split(self, path: Path) -> tuple[str, str] | None:
+        """The case's name and the key of one of its files; None for a file that has no key."""
+        stem = file_stem(path)
+        if self.kind == "folder":
+            key = role(stem, path.parent.name)
+            return (path.parent.name, key) if key in self.keys else None
+        ends = [key for key in self.keys if stem.casefold().endswith(key)]
+        key = max(ends, key=len, default="")
+        name = stem[: len(stem) - len(key)]
+        return (name, key) if ends and name else None
+
+
+def list_images(folder: Path, depth: int) -> list[Path]:
+    """The image files of a folder, and of its sub-folders `depth` levels down, in natural order."""
+    found: list[Path] = []
+    for entry in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if entry.is_dir():
+            found += list_images(entry, depth - 1) if depth > 0 else []
+        elif is_image_file(entry):
+            found.append(entry)
+    return found
+
+
+def group_inputs(
+    paths: Sequence[str], rule: ChannelRule, channels: int
+) -> tuple[list[Case], list[Problem]]:
+    """Make cases of the files, folders and globs a user named.
+
+    A folder stands for the image files directly in it and, when cases are folders, for those in
+    its sub-folders. A model of one file per case takes a file of any name; one of several takes
+    files whose names hold the keys.
+
+    Args:
+        paths: As typed; `~` and `*` are understood.
+        rule: That of the training data.
+        channels: What the model expects, for the messages.
+
+    Returns:
+        Cases in the order given, and what could not be used.
+    """
+    problems: list[Problem] = []
+    groups: dict[tuple[Path, str], dict[str, list[Path]]] = {}
+    for path, named in _expanded(paths, rule, problems):
+        split = rule.split(path)
+        if split is not None:
+            groups.setdefault((path.parent, split[0]), {}).setdefault(split[1], []).append(path)
+        elif len(rule.keys) <= 1:
+            # One file per case: nothing to tell apart, but a case's folder may hold other files.
+            if named or rule.kind != "folder":
+                groups[path, file_stem(path)] = {key: [path] for key in rule.keys or ("",)}
+        elif named or rule.kind == "suffix":
+            problems.append(_unknown_channel(path, rule, channels))
+    return _cases(groups, rule, problems), problems
+
+
+def _cases(
+    groups: dict[tuple[Path, str], dict[str, list[Path]]],
+    rule: ChannelRule,
+    problems: list[Problem],
+) -> list[Case]:
+    complete: list[tuple[str, tuple[Path, ...]]] = []
+    for (_, name), files in groups.items():
+        missing = [key for key in rule.keys if key not in files]
+        twice = [path.name for same in files.values() if len(same) > 1 for path in same]
+        if missing:
+            what = f"no file for channel {', '.join(missing)}"
+            problems.append(Problem(name, what, "add it beside the others, or name it too"))
+        elif twice:
+            what = f"several files for one channel: {', '.join(twice)}"
+            problems.append(Problem(name, what, "name one of them"))
+        else:
+            complete.append((name, tuple(files[key][0] for key in rule.keys or ("",))))
+    names = safe_names(name for name, _ in complete)
+    return [Case(safe, images) for safe, (_, images) in zip(names, complete, strict=True)]
+
+
+def _expanded(
+    paths: Sequence[str], rule: ChannelRule, problems: list[Problem]
+) -> Iterator[tuple[Path, bool]]:
+    """Every image file once, and whether the user named it (rather than its folder)."""
+    seen: set[Path] = set()
+    for text in paths:
+        path = Path(text).expanduser()
+        globbed = not path.exists()
+        entries = _globbed(path) if globbed else [path]
+        files = [pair for entry in entries for pair in _files(entry, rule)]
+        # A glob such as new/* may well hit other files, which nobody asked for by name.
+        files = [pair for pair in files if is_image_file(pair[0])] if globbed else files
+        if not files:
+            problems.append(_nothing_there(text, entries))
+        for file, named in files:
+            if not is_image_file(file):
+                problems.append(_not_an_image(file))
+            elif file.resolve() not in seen:
+                seen.add(file.resolve())
+                yield file, named
+
+
+def _globbed(path: Path) -> list[Path]:
+    """What a pattern matches, in natural order; nothing if it is no pattern, or a broken one."""
+    fixed = list(takewhile(lambda part: not any(sign in part for sign in "*?["), path.parts))
+    pattern = "/".join(path.parts[len(fixed) :])
+    try:
+        found = list(Path(*fixed).glob(pattern)) if pattern else []
+    except ValueError:
+        return []
+    return sorted(found, key=lambda entry: natural_key(str(entry)))
+
+
+def _files(entry: Path, rule: ChannelRule) -> list[tuple[Path, bool]]:
+    if not entry.is_dir():
+        return [(entry, True)]
+    depth = 1 if rule.kind == "folder" else 0
+    return [(file, False) for file in list_images(entry, depth)]
+
+
+def _nothing_there(text: str, entries: list[Path]) -> Problem:
+    if not entries:
+        return Problem(text, "no such file or folder", "check the path given to --input")
+    return Problem(
+        text,
+        "holds no image files",
+        f"name a folder or pattern with files of {', '.join(IMAGE_SUFFIXES)}",
+    )
+
+
+def _not_an_image(path: Path) -> Problem:
+    remedy = f"convert it to one of {', '.join(IMAGE_SUFFIXES)}"
+    return Problem(str(path), "not a known image format", remedy)
+
+
+def _unknown_channel(path: Path, rule: ChannelRule, channels: int) -> Problem:
+    keys = ", ".join(rule.keys)
+    where = "end with" if rule.kind == "suffix" else "are"
+    what = f"its name does not say which of the {channels} channels it is"
+    return Problem(str(path), what, f"rename it: the model's files {where} {keys}")
