@@ -87,8 +87,8 @@ def _flag(field: FieldInfo) -> Any:  # noqa: ANN401 - a type made at run time
     from tyro.conf import arg
     from tyro.constructors import PrimitiveConstructorSpec
 
-    help_text = " ".join((field.description or "").split())
-    default = UNSET if field.default is None else field.default
+    help_text = " ".join((field.description or "").split()).replace("None", UNSET)
+    default = UNSET if field.default is None else "none" if field.default == () else field.default
     hint = "(required)" if field.is_required() else f"(default: {default})"
     shown = arg(help=help_text, help_behavior_hint=hint)
     if field.annotation is bool:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
+from typing_extensions import Self
 
+from medseg.errors import SettingsError
 from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
@@ -99,7 +101,7 @@ class HParams(Settings):
 
     # --- training
     steps: PositiveInt | None = None
-    """Training steps. At most one of steps, epochs and time_budget; None of them: planned."""
+    """Training steps. At most one of steps, epochs and time_budget; Without any: planned."""
     epochs: PositiveInt | None = None
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None
@@ -192,3 +194,22 @@ class HParams(Settings):
             "name each axis once",
         ),
     )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            SettingsError: If the file cannot be read or holds wrong values.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"{path}: cannot be read as JSON settings ({error}); choose another file"
+            ) from None
+        return cls.build(values)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,10 +1,8 @@
 """Settings: what a person can set, checked when it is built, with everything wrong said at once."""
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast, get_args
 
 from pydantic import (
@@ -33,7 +31,7 @@ class Settings(BaseModel):
 
     Raises (when built):
         ValidationError: Holding one SettingsError with a line `name = value: rule; remedy` for each
-            thing wrong; `build` and `load` raise the SettingsError itself.
+            thing wrong; `build` raises the SettingsError itself.
     """
 
     model_config = ConfigDict(
@@ -86,6 +84,8 @@ class Settings(BaseModel):
                 f"did you mean {near[0]}?" if near else "the known ones are in docs/settings.md"
             )
             return f"{name} = {value!r}: no setting has this name; {remedy}"
+        if message == "Field required":
+            return f"{name}: is required; give it"
         where = name + "".join(f"[{part!r}]" for part in inner)
         rule = re.sub("^Input should|^(Tuple|List|String|Dictionary) should", "must", message)
         rule = re.sub("^Value error, | after validation|, unable to parse .*", "", rule)
@@ -109,25 +109,6 @@ class Settings(BaseModel):
             return cls.model_validate(dict(values))
         except ValidationError as error:
             raise as_settings_error(error) from None
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            SettingsError: If the file cannot be read or holds wrong values.
-        """
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"{path}: cannot be read as JSON settings ({error}); choose another file"
-            ) from None
-        return cls.build(values)
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def as_settings_error(error: ValidationError) -> SettingsError:

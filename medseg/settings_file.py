@@ -3,7 +3,9 @@
 import runpy
 import textwrap
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -21,6 +23,34 @@ _SECTIONS = {
     "tta": "Prediction",
 }
 """First field of each section."""
+
+
+_DISPLACED = {
+    "data": ("images", "labels", "pattern"),
+    "steps": ("epochs", "time_budget"),
+    "epochs": ("steps", "time_budget"),
+    "time_budget": ("steps", "epochs"),
+}
+"""What a flag leaves of the file: `--steps 4` replaces the file's time budget."""
+
+
+def resolve(file: Path | None, flags: Mapping[str, Any]) -> HParams:
+    """The settings of a run: flags first, then the file, then the defaults.
+
+    Args:
+        file: The settings file; None takes hparam.py of the working directory, if there is one.
+        flags: Raw values of the flags that were given.
+
+    Raises:
+        SettingsError: If the file or a value is wrong.
+    """
+    read = file is not None or Path("hparam.py").exists()
+    base = read_settings_file(file or Path("hparam.py")) if read else HParams()
+    values: dict[str, Any] = {name: getattr(base, name) for name in base.model_fields_set}
+    for flag, value in flags.items():
+        for name in _DISPLACED.get(flag, ()) if value is not None else ():
+            values.pop(name, None)
+    return HParams.build({**values, **flags})
 
 
 def read_settings_file(path: Path) -> HParams:

@@ -1,4 +1,4 @@
-"""Many scans, one after another: predict, write, tabulate; one that fails does not stop the rest."""
+"""Many scans, one after another: predict, write, tabulate; a failure does not stop the rest."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -75,7 +75,7 @@ def check_writable(folder: Path) -> None:
 def _single(cases: Sequence[Case], output: Path, plan: Plan) -> Target:
     if len(cases) > 1:
         raise SettingsError(
-            f"output = {output}: one file cannot hold the masks of {len(cases)} inputs; name a folder"
+            f"output = {output}: one file cannot hold {len(cases)} masks; name a folder"
         )
     if plan.task == "multilabel":
         raise SettingsError(

@@ -1,0 +1,225 @@
+"""The command line: `medseg`, `python -m medseg`, `python train.py` and `python predict.py`.
+
+Exit status: 0 everything asked for was done. train: 2 it could not start, 1 it failed later.
+predict, evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. 130 interrupted.
+
+Whatever takes long to import is imported by the command that needs it: `--help` is instant.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from medseg import __version__
+from medseg.errors import MedsegError, SettingsError, TrainingError
+from medseg.flags import parse_flags
+from medseg.hparams import Device, HParams, Overlap, Tta
+from medseg.quantities import Bytes
+from medseg.settings import Settings
+from medseg.settings_file import resolve, settings_file
+
+if TYPE_CHECKING:
+    from medseg.inference.job import AfterWriting
+    from medseg.inference.predictor import Prediction
+    from medseg.plan.plan import Plan
+    from medseg.scans.case import Case
+
+
+class TrainOptions(Settings):
+    """What a training takes beside HParams."""
+
+    hparam: Path | None = None
+    """Settings file. None: hparam.py of the working directory, if there is one."""
+    resume: bool = False
+    """Continue the run in `output`, or the newest one."""
+
+
+class PredictOptions(Settings):
+    """What a prediction takes."""
+
+    input: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Scans: files, folders or globs."""
+    model: Path | None = None
+    """Run folder or model file. None: the newest run in `runs`."""
+    output: Path | None = None
+    """Folder, in which each scan keeps its name, or a file for a single scan. None: scan_seg.nii.gz
+    for scan.nii.gz, in the working directory."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda, cuda:N or mps."""
+    max_memory: Bytes | None = None
+    """Memory to stay under, such as 4GB or 4GiB. None: what is free."""
+    tta: Tta = "none"
+    """mirror averages over the axes that were mirrored in training."""
+    overlap: Overlap = 0.5
+    """Overlap of neighbouring windows as a share of the patch, in [0, 0.9]."""
+    save: tuple[Literal["probabilities", "overlay"], ...] = ()
+    """What else to write: class probabilities, a picture of the largest slice."""
+
+
+class EvaluateOptions(Settings):
+    """What an evaluation takes."""
+
+    prediction: Path
+    """Folder of predicted masks, or one file."""
+    reference: Path
+    """Folder of true masks under the same names, or one file."""
+    output: Path | None = None
+    """JSON file for all scores. None: only the table."""
+    tolerance_mm: float = Field(default=1.0, ge=0)
+    """Distance that the surface Dice forgives, in mm (pixels for plain images)."""
+    classes: dict[str, int] | None = Field(default=None, min_length=1)
+    """Class name -> its value in the files. None: every value but 0 that a reference holds."""
+
+
+def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The command and its flags; None takes what was typed.
+        program: What was typed up to the flags, for help and messages.
+
+    Returns:
+        The exit status.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    typed = "python -m medseg" if Path(sys.argv[0]).name == "__main__.py" else "medseg"
+    name = arguments[0] if arguments else ""
+    if name in ("-h", "--help", "--version"):
+        sys.stdout.write(f"medseg {__version__}\n" if name == "--version" else _usage(typed))
+        return 0
+    try:
+        if name not in COMMANDS:
+            raise SettingsError(f"{name or 'no command'}: not a command; see `{typed} --help`")
+        return COMMANDS[name](program or f"{typed} {name}", arguments[1:])
+    except TrainingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except MedsegError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+def init(program: str, argv: Sequence[str]) -> int:
+    """Write hparam.py, the settings file, into the working directory."""
+    parse_flags(program, _summary(init), argv, [])
+    try:
+        with Path("hparam.py").open("x", encoding="utf-8") as file:
+            file.write(settings_file())
+    except FileExistsError:
+        raise SettingsError("hparam.py: exists already; move it away to start afresh") from None
+    except OSError as error:
+        raise SettingsError(f"hparam.py: {error.strerror}; choose another folder") from None
+    sys.stdout.write("wrote hparam.py: edit it, then `medseg train`\n")
+    return 0
+
+
+def train(program: str, argv: Sequence[str]) -> int:
+    """Train a model on a folder of scans. A flag wins over hparam.py."""
+    flags = parse_flags(program, _summary(train), argv, [HParams, TrainOptions])
+    options = TrainOptions.build({k: flags.pop(k) for k in TrainOptions.model_fields if k in flags})
+    hparams = resolve(options.hparam, flags)
+
+    from medseg.console import Terminal
+    from medseg.training.fit import train as fit
+
+    fit(hparams, options.resume, Terminal())
+    return 0
+
+
+def predict(program: str, argv: Sequence[str]) -> int:
+    """Segment scans with a trained model; each mask lies on the grid of its scan."""
+    flags = parse_flags(program, _summary(predict), argv, [PredictOptions])
+    options = PredictOptions.build(flags)
+
+    import torch
+
+    from medseg.console import Terminal
+    from medseg.inference.job import predict_inputs
+    from medseg.inference.predictor import load_predictor
+    from medseg.machine import pick_device
+    from medseg.runs import latest_run
+
+    predictor, rule = load_predictor(
+        options.model or latest_run(Path("runs")),
+        torch.device(pick_device(options.device)),
+        overlap=options.overlap,
+        tta=options.tta,
+        max_memory=options.max_memory,
+    )
+    outcomes = predict_inputs(
+        options.input,
+        predictor,
+        rule,
+        options.output,
+        Terminal(),
+        probabilities="probabilities" in options.save,
+        after=[_overlay(predictor.plan)] if "overlay" in options.save else [],
+    )
+    return int(any(outcome.failure for outcome in outcomes))
+
+
+def evaluate(program: str, argv: Sequence[str]) -> int:
+    """Compare predicted masks with true ones: Dice, IoU, HD95, surface Dice, volume error."""
+    flags = parse_flags(program, _summary(evaluate), argv, [EvaluateOptions])
+    options = EvaluateOptions.build(flags)
+
+    from medseg.console import Terminal
+    from medseg.evaluation.evaluate import evaluate_folders
+    from medseg.evaluation.summary import summary_table
+    from medseg.inference.outputs import check_writable
+
+    if options.output is not None:
+        check_writable(options.output.parent)
+    terminal = Terminal()
+    summary, problems = evaluate_folders(
+        options.prediction, options.reference, options.classes, options.tolerance_mm, terminal
+    )
+    terminal.table(*summary_table(summary))
+    for name, what, remedy in problems:
+        terminal.warn(f"{name}: {what}; {remedy}")
+    if options.output is not None:
+        summary.save(options.output)
+    return int(bool(problems))
+
+
+Command = Callable[[str, Sequence[str]], int]
+COMMANDS: Mapping[str, Command] = {
+    "init": init,
+    "train": train,
+    "predict": predict,
+    "evaluate": evaluate,
+}
+
+
+def _overlay(plan: "Plan") -> "AfterWriting":
+    """Writes a picture of each prediction beside its mask."""
+    from medseg.report.figures import overlay_png
+    from medseg.scans.read import read_subject
+
+    classes = dict(zip(plan.class_names, plan.label_values, strict=True))
+    if plan.task == "multiclass":
+        del classes[plan.class_names[0]]  # the background needs no outline
+
+    def write(case: "Case", prediction: "Prediction", stem: Path) -> None:
+        image = read_subject(case, with_label=False).image
+        picture = overlay_png(image, prediction.label, prediction.geometry, classes)
+        stem.with_name(f"{stem.name}_overlay.png").write_bytes(picture)
+
+    return write
+
+
+def _usage(typed: str) -> str:
+    lines = [f"  {name:<10}{_summary(command)}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [f"usage: {typed} COMMAND [OPTIONS]", "", *lines, "", f"{typed} COMMAND --help", ""]
+    )
+
+
+def _summary(command: Command) -> str:
+    return command.__doc__ or ""
