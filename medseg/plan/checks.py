@@ -13,7 +13,7 @@ class _Trait(NamedTuple):
     """Something all cases of a dataset share.
 
     Attributes:
-        words: Says it of one case, as in "has 3 channels".
+        words: Says what one case has, such as "3 channels".
         remedy: What to do with a case that differs.
     """
 
@@ -21,13 +21,23 @@ class _Trait(NamedTuple):
     remedy: str
 
 
+def _kind(case: CaseFacts) -> str:
+    if case.flat:
+        return "a 2D image"
+    return "a volume" if case.world else "a stack without a world frame"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
 _CHANNELS = _Trait(
-    lambda case: f"has {_number(len(case.channels), 'channel')}",
+    lambda case: _number(len(case.channels), "channel"),
     "add or remove channels, or set channels",
 )
-_KIND = _Trait(lambda case: f"is {_kind(case)}", "keep images and volumes in separate folders")
+_KIND = _Trait(_kind, "keep images and volumes in separate folders")
 _LAYERS = _Trait(
-    lambda case: f"has {_number(len(case.label_values), 'label file')}",
+    lambda case: _number(len(case.label_values), "label file"),
     "give every case the same label files; an empty mask says that a class is absent",
 )
 
@@ -50,7 +60,7 @@ def check_cases(
     """
     kept = list(fingerprint.cases)
     problems: list[Problem] = []
-    wanted = None if channels is None else f"has {_number(channels, 'channel')}"
+    wanted = None if channels is None else _number(channels, "channel")
     steps: tuple[Callable[[list[CaseFacts]], dict[str, Problem]], ...] = (
         lambda cases: _differing(cases, _CHANNELS, wanted),
         lambda cases: _differing(cases, _KIND),
@@ -63,11 +73,11 @@ def check_cases(
         problems += found.values()
         kept = [case for case in kept if case.name not in found]
     if not kept:
-        shown = (
-            f" ({problems[0].name} {problems[0].what}; {problems[0].remedy})" if problems else ""
-        )
+        total = len(fingerprint.cases)
+        first = problems[0] if problems else Problem("all", "no case could be read", "mend a file")
         raise MedsegError(
-            f"0 of {len(fingerprint.cases)} cases can be used, at least 1 must be{shown}"
+            f"0 of {total} cases can be used, at least 1 must be; {first.name}: {first.what}; "
+            f"{first.remedy}"
         )
     return Fingerprint(cases=tuple(kept)), tuple(problems)
 
@@ -80,17 +90,20 @@ def _differing(
     if not counts:
         return {}
     usual, count = counts.most_common(1)[0]
-    rule = f"settings ask for one that {wanted}" if wanted else f"{count} of {len(cases)} {usual}"
+    source = "as set by you" if wanted else f"as in {count} of {len(cases)} cases"
+    right = wanted or usual
     return {
-        case.name: Problem(case.name, f"{trait.words(case)}, but {rule}", trait.remedy)
+        case.name: Problem(
+            case.name, f"{trait.words(case)} instead of {right}, {source}", trait.remedy
+        )
         for case in cases
-        if trait.words(case) != (wanted or usual)
+        if trait.words(case) != right
     }
 
 
 def _unlabelled(cases: Sequence[CaseFacts]) -> dict[str, Problem]:
     return {
-        case.name: Problem(case.name, "has no label", "add its label file or remove the image")
+        case.name: Problem(case.name, "no label", "add its label file or remove the image")
         for case in cases
         if not case.label_values
     }
@@ -108,16 +121,6 @@ def _unknown_values(
         unknown = sorted({*case.label_values[0]} - known)
         if len(case.label_values) == 1 and unknown:
             values = ", ".join(str(value) for value in unknown[:5]) + ", ..." * (len(unknown) > 5)
-            what = f"label has the value {values}, but classes has only {sorted(known)}"
+            what = f"label has the value {values}, classes has only {sorted(known)}"
             problems[case.name] = Problem(case.name, what, "add it to classes or mend the label")
     return problems
-
-
-def _kind(case: CaseFacts) -> str:
-    if case.flat:
-        return "a 2D image"
-    return "a volume" if case.world else "a stack without a world frame"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" + "s" * (count != 1)

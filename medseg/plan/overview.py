@@ -65,7 +65,7 @@ def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[
     rows = [
         (
             f"class {value}" + (f" ({named[value]})" if value in named else ""),
-            f"{voxels[value] / total:.3%} of the voxels, in {seen_in[value]} cases",
+            f"{voxels[value] / total:.3%} of the voxels, in {seen_in[value]} of {len(cases)} cases",
         )
         for value in sorted(voxels)
     ]

@@ -1,0 +1,66 @@
+"""Cases that do not fit are left out by name; only when none remains is it over."""
+
+import pytest
+
+from medseg.errors import MedsegError
+from medseg.plan.checks import check_cases
+from tests.plan.facts import case, channel, many, photo
+
+
+def left_out(*cases, classes=None, channels=None):
+    kept, problems = check_cases(many(*cases), classes, channels)
+    assert len(kept.cases) + len(problems) == len(cases)
+    return {problem.name: problem for problem in problems}
+
+
+def test_cases_that_fit_are_kept():
+    assert not left_out(case("a"), case("b"), classes={"front": 1, "back": 2})
+
+
+def test_the_majority_decides_on_channels_unless_the_user_does():
+    two = (channel(), channel())
+    cases = [case("a"), case("b"), case("c", channels=two)]
+    assert left_out(*cases)["c"].what == "2 channels instead of 1 channel, as in 2 of 3 cases"
+    assert {*left_out(*cases, channels=2)} == {"a", "b"}
+
+
+def test_volumes_and_images_do_not_mix():
+    photo_of_one_channel = photo("c", channels=(channel(),))
+    assert {*left_out(case("a"), case("b"), photo_of_one_channel)} == {"c"}
+
+
+def test_unlabelled_cases_and_other_numbers_of_masks_are_named():
+    masks = ({0: 9, 1: 1},) * 2
+    cases = [
+        case("a", label_values=masks),
+        case("b", label_values=masks),
+        case("c", label_values=masks[:1]),
+        case("d", label_values=()),
+    ]
+    problems = left_out(*cases)
+    assert {*problems} == {"c", "d"}
+    assert problems["d"].what == "no label"
+
+
+def test_a_value_that_no_class_has_is_named():
+    odd = case("b", label_values=({0: 5, 1: 3, 9: 2},))
+    problems = left_out(case("a"), odd, classes={"front": 1, "back": 2})
+    assert "9" in problems["b"].what
+    assert {*problems} == {"b"}
+    assert not left_out(case("a"), odd)
+
+
+def test_mask_files_may_mark_with_any_value():
+    masks = case("a", label_values=({0: 9, 255: 1}, {0: 9, 1: 1}))
+    assert not left_out(masks, classes={"front": 1, "back": 2})
+
+
+def test_no_case_left_is_one_line_with_the_first_cause():
+    with pytest.raises(MedsegError, match=r"0 of 1 cases .*; a: label has the value 2") as caught:
+        check_cases(many(case("a")), {"front": 1})
+    assert "\n" not in str(caught.value)
+
+
+def test_no_case_at_all():
+    with pytest.raises(MedsegError, match="no case could be read"):
+        check_cases(many(), None)

@@ -1,0 +1,78 @@
+"""Which classes there are, and which value each has in the files."""
+
+import pytest
+
+from medseg.errors import MedsegError
+from medseg.plan.classes import choose_classes, choose_task
+from tests.plan.facts import case
+
+
+def labelled(*layers, overlap=False):
+    counts = tuple(dict.fromkeys(values, 10) for values in layers)
+    return case(label_values=counts, overlap=overlap)
+
+
+def of(*cases, task="multiclass", declared=None):
+    classes = choose_classes(cases, task, declared, "set by you")
+    return dict(zip(classes.names, classes.values, strict=True))
+
+
+def test_values_found_are_classes_in_order():
+    found = of(labelled((0, 255)), labelled((0, 7)))
+    assert list(found.items()) == [("background", 0), ("class_7", 7), ("class_255", 255)]
+
+
+def test_declared_names_are_used_and_a_background_is_added():
+    assert of(labelled((0, 2, 1)), declared={"back": 2, "front": 1}) == {
+        "background": 0,
+        "front": 1,
+        "back": 2,
+    }
+    assert list(of(labelled((0, 255)), declared={"inside": 255, "membrane": 0})) == [
+        "membrane",
+        "inside",
+    ]
+
+
+def test_declared_classes_may_be_absent_and_the_reason_says_so():
+    classes = choose_classes([labelled((0, 1))], "multiclass", {"a": 1, "rare": 2}, "set by you")
+    assert classes.values == (0, 1, 2)
+    assert "never seen in the labels: rare" in classes.reason
+
+
+def test_without_zero_the_smallest_value_is_the_background():
+    classes = choose_classes([labelled((3, 2))], "multiclass", None, "")
+    assert classes.values == (2, 3)
+    assert "2, the smallest value, is taken as background" in classes.reason
+
+
+def test_multilabel_has_no_background():
+    assert of(labelled((0, 4, 9)), task="multilabel") == {"class_4": 4, "class_9": 9}
+
+
+def test_mask_files_are_classes_in_their_order():
+    masks = labelled((0, 255), (0, 1), (0,))
+    assert of(masks) == {"background": 0, "class_1": 1, "class_2": 2, "class_3": 3}
+    assert of(masks, task="multilabel") == {"class_1": 255, "class_2": 1, "class_3": 1}
+    names = {"lung": 1, "heart": 2, "liver": 3}
+    assert list(of(masks, task="multilabel", declared=names)) == ["lung", "heart", "liver"]
+    with pytest.raises(MedsegError, match="each case has 3 mask files"):
+        of(masks, declared={"lung": 1})
+
+
+def test_overlapping_masks_are_multilabel_unless_set():
+    apart, over = labelled((0, 1), (0, 1)), labelled((0, 1), (0, 1), overlap=True)
+    assert choose_task([apart, apart], None)[0] == "multiclass"
+    assert choose_task([apart, over], None)[0] == "multilabel"
+    task, reason = choose_task([apart, over], "multiclass")
+    assert (task, reason) == ("multiclass", "set by you; where masks overlap the later file wins")
+
+
+def test_nothing_to_learn_and_too_much_are_refused():
+    with pytest.raises(MedsegError, match="hold only background"):
+        of(labelled((0,)))
+    with pytest.raises(MedsegError, match="hold only background"):
+        of(labelled((0,)), task="multilabel")
+    with pytest.raises(MedsegError, match="at most 255 are possible"):
+        of(labelled(range(256)))
+    assert len(of(labelled(range(255)))) == 255

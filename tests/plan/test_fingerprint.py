@@ -1,0 +1,113 @@
+"""Laws of the fingerprint: what is measured does not depend on how the file lies in its axes."""
+
+from itertools import permutations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medseg.errors import ScanError
+from medseg.geometry import Geometry, Orientation
+from medseg.plan import fingerprint as room
+from medseg.plan.fingerprint import Fingerprint, case_facts, fingerprint
+from medseg.progress import Silent
+from medseg.scans.case import Case, Subject
+
+
+def subject(name: str = "a", channels: int = 1, **changes) -> Subject:
+    rng = np.random.default_rng(3)
+    image = np.zeros((channels, 12, 14, 10), dtype=np.float32)
+    image[:, 2:11, 3:9, 1:9] = rng.integers(100, 500, (channels, 9, 6, 8))
+    label = np.zeros((1, 12, 14, 10), dtype=np.int32)
+    label[0, 4:8, 4:8, 4:8] = 7
+    geometry = Geometry((12, 14, 10), (0.8, 1.5, 3.0), (-10.0, 5.0, 2.0))
+    parts = {"image": image, "label": label, "geometry": geometry}
+    return Subject(name, **parts | changes)
+
+
+def turned(whole: Subject, orientation: Orientation) -> Subject:
+    return Subject(
+        whole.name,
+        orientation.apply(whole.image),
+        orientation.apply(whole.label),
+        whole.geometry.reoriented(orientation),
+    )
+
+
+def test_all_orientations_have_the_same_facts():
+    straight = case_facts(subject())
+    assert straight.box_size == (9, 6, 8)
+    assert straight.spacing_mm == pytest.approx((0.8, 1.5, 3.0))
+    for order, flips in product(permutations(range(3)), product((False, True), repeat=3)):
+        facts = case_facts(turned(subject(), Orientation(order, flips)))
+        assert facts.spacing_mm == pytest.approx(straight.spacing_mm)
+        same = {"codes": straight.codes, "spacing_mm": straight.spacing_mm}
+        assert facts.model_copy(update=same) == straight
+
+
+def test_facts_are_equal_to_themselves_after_json():
+    found = Fingerprint(cases=(case_facts(subject(channels=2)),))
+    assert Fingerprint.model_validate_json(found.model_dump_json()) == found
+
+
+def test_intensities():
+    image = subject().image
+    facts = case_facts(subject()).channels[0]
+    inside = image[0, 2:11, 3:9, 1:9]
+    marked = image[0, 4:8, 4:8, 4:8]
+    assert (facts.minimum, facts.maximum) == (image.min(), image.max())
+    assert facts.mean == pytest.approx(image.mean())
+    assert facts.background_share == np.mean(inside == 0)
+    assert facts.whole_numbers
+    assert np.mean(facts.foreground) == pytest.approx(marked.mean(), rel=1e-3)
+    assert np.median(facts.foreground) == pytest.approx(np.median(marked), abs=5)
+    assert not case_facts(subject(image=image + 0.5)).channels[0].whole_numbers
+
+
+def test_labels_are_counted_layer_by_layer():
+    facts = case_facts(subject())
+    assert facts.label_values == ({0: 12 * 14 * 10 - 64, 7: 64},)
+    assert not facts.overlap
+    apart = np.zeros((2, 12, 14, 10), dtype=np.int32)
+    apart[0, 4:6], apart[1, 6:8] = 255, 255
+    assert not case_facts(subject(label=apart)).overlap
+    apart[1, 5:8] = 1
+    overlapping = case_facts(subject(label=apart))
+    assert overlapping.overlap
+    assert overlapping.label_values[1] == {0: 9 * 140, 1: 3 * 140}
+
+
+def test_an_unlabelled_case_has_no_foreground():
+    facts = case_facts(subject(label=None))
+    assert facts.label_values == ()
+    assert facts.channels[0].foreground == ()
+
+
+def test_images_without_a_world_frame_keep_their_axes():
+    image = np.zeros((3, 20, 30, 1), dtype=np.float32)
+    geometry = Geometry((20, 30, 1), direction=((0, 1, 0), (1, 0, 0), (0, 0, 1)), world=False)
+    facts = case_facts(subject(image=image, label=None, geometry=geometry))
+    assert (facts.size, facts.codes, facts.flat) == ((20, 30, 1), "", True)
+
+
+class Told(Silent):
+    def __init__(self):
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def test_broken_cases_are_left_out_by_name_and_warnings_name_their_case(monkeypatch):
+    def read(case: Case) -> Subject:
+        if case.name == "b":
+            raise ScanError("b.nii.gz: cut short; copy it again")
+        return subject(case.name, warnings=("3 % of the voxels were NaN",))
+
+    monkeypatch.setattr(room, "read_subject", read)
+    told = Told()
+    cases = [Case(name, (Path(f"{name}.nii.gz"),)) for name in "abc"]
+    found, problems = fingerprint(cases, told)
+    assert [case.name for case in found.cases] == ["a", "c"]
+    assert problems == (("b", "b.nii.gz: cut short", "copy it again"),)
+    assert told.warnings == [f"{name}: 3 % of the voxels were NaN" for name in "ac"]

@@ -1,0 +1,34 @@
+"""The table names what was found and what was left out."""
+
+from medseg.plan.overview import case_table
+from medseg.scans.case import Problem
+from tests.plan.facts import case, many
+
+
+def test_the_table():
+    cases = many(
+        case("a", (30, 40, 50), label_values=({0: 90, 1: 10},)),
+        case("b", (50, 40, 30), label_values=({0: 100},), spacing_mm=(1.0, 1.0, 2.5)),
+    )
+    problem = Problem("c", "has no label", "add it")
+    table = case_table(cases, (problem,), layout="images + labels", classes={"tumour": 1})
+    rows = dict(table.rows)
+    assert all(len(row) == len(table.header) for row in table.rows)
+    assert rows["layout"] == "images + labels"
+    assert rows["cases"] == "2, 1 left out"
+    assert rows["size"] == "30x40x30 to 50x40x50, median 40x40x40 voxels"
+    assert rows["spacing"] == "1x1x1 (1), 1x1x2.5 (1) mm"
+    assert rows["orientation"] == "RAS"
+    assert rows["class 1 (tumour)"] == "5.000% of the voxels, in 1 of 2 cases"
+    assert rows["c"] == "has no label; add it"
+
+
+def test_masks_are_numbered_by_file():
+    masks = case(label_values=({0: 60, 255: 40}, {0: 100}))
+    rows = dict(case_table(many(masks), ()).rows)
+    assert rows["class 1"] == "40.000% of the voxels, in 1 of 1 cases"
+    assert rows["class 2"] == "0.000% of the voxels, in 0 of 1 cases"
+
+
+def test_no_case_is_a_table_too():
+    assert dict(case_table(many(), ()).rows) == {"cases": "0"}
