@@ -98,7 +98,7 @@ def test_slabs_make_up_the_whole(monkeypatch):
 
 
 def test_an_unknown_order_is_refused():
-    with pytest.raises(ValueError, match="order must be 0 .* got 2"):
+    with pytest.raises(ValueError, match=r"order must be 0 .* got 2"):
         resize(torch.zeros(1, 4), (5,), (2,))
 
 
@@ -179,16 +179,3 @@ def test_upsample_equals_resize_and_leaves_factor_one_alone(factors):
     size = [n * factor for n, factor in zip(x.shape[2:], factors, strict=True)]
     expected = torch.stack([resize(item, size, (1,) * len(size)) for item in x])
     torch.testing.assert_close(upsample(x, factors), expected)
-
-
-def test_large_volumes_need_few_copies():
-    """The intermediates of one channel at a time, never of all."""
-    x = torch.zeros(8, 32, 32, 32)
-    held = peak = 0
-    with torch.profiler.profile(profile_memory=True) as profile:
-        resize(x, (24, 24, 24), (3, 3, 3))
-    for event in profile.events():
-        if event.name == "[memory]":
-            held += event.cpu_memory_usage
-            peak = max(peak, held)
-    assert 0 < peak < 1.5 * x.nbytes

@@ -10,7 +10,9 @@ from medseg.geometry import Geometry, Orientation, Size
 
 @dataclass(frozen=True)
 class Placement:
-    """How prepared voxels relate to the file's: orient, crop, resize. `inference/restore.py` walks it backwards.
+    """How prepared voxels relate to the file's: orient, crop, resize.
+
+    `inference/restore.py` walks it backwards.
 
     Attributes:
         native: The file's grid.
@@ -29,9 +31,9 @@ class Placement:
 
 @dataclass(frozen=True)
 class Prepared:
-    """One normalised case: `image` (channels, *size) float32, `label` (layers, *size) uint8 or None.
+    """One normalised case.
 
-    Arrays may be memory-mapped and read-only.
+    `image` is (channels, *size) float32, `label` (layers, *size) uint8 or None. Arrays may be memory-mapped and read-only.
     """
 
     name: str

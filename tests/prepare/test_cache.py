@@ -1,0 +1,221 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from plans import plan_for_tests
+from subjects import ellipsoids, oblique
+
+from medseg.errors import MedsegError
+from medseg.prepare import cache, digest
+from medseg.prepare.cache import prepare_cases
+from medseg.prepare.foreground import foreground_rows
+from medseg.prepare.pipeline import prepare
+from medseg.scans.case import Case
+from medseg.scans.read import read_subject
+
+GEOMETRY = oblique((9, 8, 7), (1.0, 1.0, 2.0))
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """Two labelled cases on disk."""
+    label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
+    made = []
+    for index, name in enumerate(("a", "sub/b")):
+        case = Case(name, (tmp_path / f"{index}.nii.gz",), (tmp_path / f"{index}_seg.nii.gz",))
+        save(case.images[0], np.random.default_rng(index).normal(size=GEOMETRY.size))
+        save(case.labels[0], label)
+        made.append(case)
+    return made
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """The names of the cases that were prepared, and of the files that were hashed."""
+    done = []
+
+    def prepare_and_tell(subject, plan):
+        done.append(subject.name)
+        return prepare(subject, plan)
+
+    def hash_and_tell(path, hash_file=digest._hash):
+        done.append(path.name)
+        return hash_file(path)
+
+    monkeypatch.setattr(cache, "prepare", prepare_and_tell)
+    monkeypatch.setattr(digest, "_hash", hash_and_tell)
+    return done
+
+
+def save(path, values):
+    dtype = np.float32 if values.dtype.kind == "f" else np.int16
+    image = nib.Nifti1Image(values.astype(dtype), GEOMETRY.affine)
+    nib.save(image, path)
+
+
+def entries(folder):
+    return sorted(folder.glob("*/*"))
+
+
+def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
+    plan = plan_for_tests(spacing_mm=(1.0, 1.0, 1.0))
+    stored, problems = prepare_cases(cases, plan, tmp_path / "cache")
+    assert problems == ()
+    for case, found in zip(cases, stored, strict=True):
+        expected = prepare(read_subject(case), plan)
+        assert found.prepared.name == case.name
+        assert found.prepared.placement == expected.placement
+        np.testing.assert_array_equal(found.prepared.image, expected.image)
+        np.testing.assert_array_equal(found.prepared.label, expected.label)
+        assert isinstance(found.prepared.image, np.memmap)
+        assert not found.prepared.image.flags.writeable
+        np.testing.assert_array_equal(found.foreground, foreground_rows(expected.label, plan))
+
+
+def test_unchanged_cases_are_neither_prepared_nor_read(cases, tmp_path, work):
+    plan = plan_for_tests()
+    prepare_cases(cases, plan, tmp_path / "cache")
+    assert sorted(work) == ["0.nii.gz", "0_seg.nii.gz", "1.nii.gz", "1_seg.nii.gz", "a", "sub/b"]
+    work.clear()
+    again = plan.model_copy(update={"patch_size": (8, 8, 8), "steps": 9, "reasons": {"a": "b"}})
+    prepare_cases(cases, again, tmp_path / "cache")
+    assert work == []
+
+
+def test_touched_files_are_hashed_and_their_entries_kept(cases, tmp_path, work):
+    prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    work.clear()
+    os.utime(cases[0].images[0], ns=(1, 1))
+    prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert work == ["0.nii.gz"]
+
+
+def test_changed_files_are_prepared_again(cases, tmp_path, work):
+    before, _ = prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    work.clear()
+    save(cases[1].labels[0], np.ones(GEOMETRY.size, dtype=np.int16))
+    after, _ = prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert work == ["1_seg.nii.gz", "sub/b"]
+    assert (after[1].prepared.label == 1).all()
+    assert not (before[1].prepared.label == 1).all()  # what is mapped stays as it was
+
+
+@pytest.mark.parametrize("change", [
+    {"spacing_mm": (2.0, 2.0, 2.0)}, {"dim": 2}, {"image_orders": (1, 1, 1)},
+    {"class_names": ("background", "lesion", "organ")}, {"world": False},
+])  # fmt: skip
+def test_a_plan_that_changes_the_arrays_is_a_new_entry(cases, tmp_path, work, change):
+    folder = tmp_path / "cache"
+    prepare_cases(cases[:1], plan_for_tests(), folder)
+    work.clear()
+    prepare_cases(cases[:1], plan_for_tests(**change), folder)
+    assert work == ["a"]
+    assert len(entries(folder)) == 2
+    prepare_cases(cases[:1], plan_for_tests(), folder)
+    assert work == ["a"]
+
+
+def test_a_new_version_of_the_preparation_forgets_the_old(cases, tmp_path, work, monkeypatch):
+    prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    work.clear()
+    monkeypatch.setattr(cache, "_VERSION", -1)
+    prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert work == ["a", "sub/b"]
+
+
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "foreground.npy", "placement.json"])
+@pytest.mark.parametrize("rest", [0, 100, None])
+def test_a_damaged_entry_is_made_again(cases, tmp_path, work, name, rest):
+    first, _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    work.clear()
+    file = entries(tmp_path / "cache")[0] / name
+    whole = file.read_bytes()
+    if rest is None:
+        file.unlink()
+    else:
+        file.rename(file.with_suffix(".old"))  # what is mapped must not be cut short
+        file.write_bytes(whole[:rest])
+    again, _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    assert work == ["a"]
+    assert file.read_bytes() == whole
+    np.testing.assert_array_equal(again[0].prepared.image, first[0].prepared.image)
+
+
+def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
+    prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    work.clear()
+    (tmp_path / "cache" / "index.json").write_text("{")
+    prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    assert work == ["0.nii.gz", "0_seg.nii.gz"]
+
+
+def test_old_entries_of_a_case_make_room(cases, tmp_path):
+    folder = tmp_path / "cache"
+    for spacing in (1.0, 1.2, 1.4, 1.6, 1.8):
+        prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
+        newest = max(entries(folder), key=lambda entry: entry.stat().st_mtime_ns)
+    assert len(entries(folder)) == 3
+    assert newest in entries(folder)
+
+
+def test_an_image_s_separate_data_file_counts(tmp_path):
+    header, data = tmp_path / "scan.mhd", tmp_path / "voxels.raw"
+    header.write_text("ObjectType = Image\nElementDataFile = voxels.raw\n")
+    data.write_bytes(b"1")
+    digests = digest.FileDigests(tmp_path / "index.json")
+    before = digests.of(header)
+    data.write_bytes(b"22")
+    assert digests.of(header) != before
+
+
+def test_a_broken_case_is_named_and_the_others_are_done(cases, tmp_path):
+    Path(cases[0].images[0]).write_bytes(b"not a scan")
+    gone = replace(cases[1], name="gone", images=(tmp_path / "gone.nii.gz",))
+    stored, problems = prepare_cases([cases[0], gone, cases[1]], plan_for_tests(), tmp_path / "c")
+    assert [found.prepared.name for found in stored] == ["sub/b"]
+    assert [problem.name for problem in problems] == ["a", "gone"]
+    assert all(problem.what and problem.remedy for problem in problems)
+
+
+def test_nothing_left_is_an_error(cases, tmp_path):
+    plan = plan_for_tests(channels=2)
+    with pytest.raises(MedsegError, match=r"0 of 2 cases .* \(a: .*1 channels.*; give every"):
+        prepare_cases(cases, plan, tmp_path / "cache")
+
+
+def test_a_folder_that_cannot_be_written_is_named(cases, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MedsegError, match=r"file.cache: prepared cases cannot be kept there"):
+        prepare_cases(cases, plan_for_tests(), tmp_path / "file" / "cache")
+
+
+def test_unlabelled_cases_are_stored_without_label(cases, tmp_path):
+    stored, _ = prepare_cases([replace(cases[0], labels=())], plan_for_tests(), tmp_path / "cache")
+    assert stored[0].prepared.label is None
+    assert stored[0].foreground.shape == (0, 4)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_foreground_rows_lie_in_their_class(task):
+    random = np.random.default_rng(0)
+    layers, high = (1, 3) if task == "multiclass" else (2, 2)
+    label = random.integers(0, high, size=(layers, 20, 25, 30)).astype(np.uint8)
+    rows = foreground_rows(label, plan_for_tests(task=task))
+    assert rows.dtype == np.int32
+    assert len(rows) == 2 * 4000
+    assert (np.diff(rows[:, 0]) >= 0).all()
+    index, *voxel = rows.T
+    found = label[0][tuple(voxel)] if task == "multiclass" else label[(index, *voxel)]
+    np.testing.assert_array_equal(found, index if task == "multiclass" else 1)
+    assert {*index.tolist()} == ({1, 2} if task == "multiclass" else {0, 1})
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    np.testing.assert_array_equal(rows, foreground_rows(label, plan_for_tests(task=task)))
+
+
+def test_a_rare_class_has_all_its_voxels():
+    label = np.zeros((1, 4, 4, 4), dtype=np.uint8)
+    label[0, 1, 2, 3] = label[0, 3, 0, 0] = 2
+    assert foreground_rows(label, plan_for_tests()).tolist() == [[2, 1, 2, 3], [2, 3, 0, 0]]

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from plans import plan_for_tests
+
+from medseg.errors import ScanError
+from medseg.prepare.classes import class_layers
+
+
+def volume(*layers):
+    return np.array(layers, dtype=np.int32).reshape(len(layers), -1, 1, 1)
+
+
+def test_values_become_indices_in_the_plan_s_order():
+    plan = plan_for_tests(label_values=(0, 255, -7))
+    layers = class_layers(volume([0, -7, 255, 0]), plan)
+    assert layers.dtype == np.uint8
+    assert layers.ravel().tolist() == [0, 2, 1, 0]
+
+
+def test_mask_files_merge_and_the_later_wins():
+    layers = class_layers(volume([255, 255, 0], [0, 9, 0]), plan_for_tests())
+    assert layers.shape == (1, 3, 1, 1)
+    assert layers.ravel().tolist() == [1, 2, 0]
+
+
+def test_mask_files_stay_apart_as_multilabel():
+    layers = class_layers(volume([255, 255, 0], [0, 9, 0]), plan_for_tests(task="multilabel"))
+    assert layers.reshape(2, -1).tolist() == [[1, 1, 0], [0, 1, 0]]
+
+
+def test_a_label_map_comes_apart_as_multilabel():
+    plan = plan_for_tests(task="multilabel", label_values=(2, 5))
+    layers = class_layers(volume([0, 5, 2, 5]), plan)
+    assert layers.reshape(2, -1).tolist() == [[0, 0, 1, 0], [0, 1, 0, 1]]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_an_unknown_value_is_named_with_rule_and_remedy(task):
+    values = (0, 1, 2) if task == "multiclass" else (1, 2)
+    with pytest.raises(ScanError, match=r"value 7, 9, but .*lesion = 2; add it to classes or mend"):
+        class_layers(volume([0, 9, 7, 1]), plan_for_tests(task=task, label_values=values))
+
+
+def test_many_unknown_values_stay_one_short_line():
+    with pytest.raises(ScanError, match=r"value 3, 4, 5, 6, 7, \.\.\., but"):
+        class_layers(volume(range(60)), plan_for_tests())
+
+
+def test_a_wrong_number_of_mask_files_is_named():
+    with pytest.raises(
+        ScanError, match=r"3 mask files, but there are 2 classes \(organ, lesion\);"
+    ):
+        class_layers(volume([0], [1], [1]), plan_for_tests())
