@@ -51,8 +51,8 @@ def surface_score(
     first = _positions(prediction, spacing)
     second = _positions(reference, spacing)
     # A tree costs memory by the surface, a distance map by the volume; and it is faster.
-    to_reference: npt.NDArray[np.float64] = KDTree(second).query(first)[0]
-    to_prediction: npt.NDArray[np.float64] = KDTree(first).query(second)[0]
+    to_reference = np.asarray(KDTree(second).query(first)[0])
+    to_prediction = np.asarray(KDTree(first).query(second)[0])
     within = sum(
         int(np.count_nonzero(distances <= tolerance * _SLACK))
         for distances in (to_reference, to_prediction)

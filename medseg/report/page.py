@@ -1,0 +1,300 @@
+"""The report: one HTML file, no scripts, readable on a phone and in the dark.
+
+Names come from other people's files: every text passes `html.escape`, and a content policy forbids
+the page to load or run anything.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from medseg.evaluation.summary import Row, Statistic, Summary, number, volume_error
+from medseg.report.curves import COLOURS as LINE_COLOURS
+from medseg.report.curves import Curve, chart_svg
+from medseg.report.figures import COLOURS, Example, draw_example
+from medseg.report.style import CSS
+from medseg.runs import write_text
+from medseg.scans.case import Problem
+
+_MOST_CASES = 200
+_CHARTS = (("loss", "Training loss"), ("dice", "Validation Dice"))
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """What a report shows.
+
+    Attributes:
+        title: Name of the run.
+        facts: Label and value: when, how long, what with.
+        curves: Of the training, any number per kind.
+        summary: The validation; it holds the scores of every case.
+        examples: Cases to look at.
+        reasons: Choice and why, as in the plan.
+        problems: What was left out.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    curves: tuple[Curve, ...]
+    summary: Summary
+    examples: tuple[Example, ...]
+    reasons: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the page, whole or not at all."""
+    body = "\n".join(
+        (
+            f"<header><h1>{escape(content.title)}</h1>{_headline(content.summary)}</header>",
+            _section("Validation", _classes(content.summary)),
+            _section("Cases to look at", _examples(content.examples, content.summary)),
+            _section("Training", _curves(content.curves)),
+            _section("Every case", _cases(content.summary)),
+            _section("Left out", _problems(content.problems)),
+            _section("This run", _pairs(content.facts)),
+            _section("What the data decided", _pairs(content.reasons)),
+        )
+    )
+    write_text(path, _PAGE.format(title=escape(content.title), css=CSS, body=body))
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{css}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _section(title: str, inside: str) -> str:
+    """Nothing where there is nothing to show."""
+    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
+
+
+def _headline(summary: Summary) -> str:
+    """The numbers to read first."""
+    row = summary.overall
+    if row.dice.mean is None:
+        return "<p>No case could be scored.</p>"
+    tolerance = f"surface Dice at {summary.tolerance_mm:g} {summary.unit}"
+    tiles = (
+        (number(row.dice.mean, ".3f"), "mean Dice", _interval(row.dice, ".3f")),
+        (number(row.hd95_mm.mean, ".2f"), f"HD95 ({summary.unit})", _interval(row.hd95_mm, ".2f")),
+        (number(row.surface_dice.mean, ".3f"), tolerance, _interval(row.surface_dice, ".3f")),
+        (str(row.dice.cases), "cases scored", ""),
+    )
+    return _element(
+        "div class=tiles",
+        (f"<div><b>{value}</b>{label}<small>{low}</small></div>" for value, label, low in tiles),
+    )
+
+
+def _classes(summary: Summary) -> str:
+    if not summary.classes:
+        return ""
+    rows = summary.classes if len(summary.classes) == 1 else (*summary.classes, summary.overall)
+    header = (
+        "class",
+        "Dice <small>95 %</small>",
+        "per case, 0 to 1",
+        "IoU",
+        f"HD95 <small>{summary.unit}</small>",
+        f"surface Dice <small>{summary.tolerance_mm:g} {summary.unit}</small>",
+        "volume error",
+        "cases",
+    )
+    note = (
+        "<p class=note>Intervals are 95 % bootstrap intervals over cases. Cases in which neither"
+        " reference nor prediction holds the class do not count.</p>"
+    )
+    return _table(header, [_class_cells(row, summary) for row in rows]) + note
+
+
+def _class_cells(row: Row, summary: Summary) -> tuple[str, ...]:
+    names = [(one.name, one.value) for one in summary.classes]
+    label = (row.name, row.value)
+    values = [s.dice for s in summary.scores if (s.class_name, s.value) == label]
+    swatch = _swatch(COLOURS[names.index(label) % len(COLOURS)]) if label in names else ""
+    return (
+        swatch + escape(row.name),
+        f"<b>{number(row.dice.mean, '.3f')}</b> <small>{_interval(row.dice, '.3f')}</small>",
+        _strip([value for value in values if value is not None]),
+        number(row.iou.mean, ".3f"),
+        number(row.hd95_mm.mean, ".2f"),
+        number(row.surface_dice.mean, ".3f"),
+        volume_error(row),
+        f"{row.dice.cases} <small>of {row.dice.cases + row.dice.left_out}</small>",
+    )
+
+
+def _strip(values: Sequence[float]) -> str:
+    """One stroke per case, from 0 on the left to 1 on the right."""
+    if not values:
+        return ""
+    ranked = sorted(values)
+    shown = ranked[:: max(len(ranked) // _MOST_CASES, 1)]
+    strokes = "".join(f"M{100 * value + 1:.1f} 2v10" for value in shown)
+    return (
+        '<svg class=strip viewBox="0 0 102 14" aria-hidden="true">'
+        f'<path class=rail d="M1 13h100M1 11v2M51 11v2M101 11v2"/><path d="{strokes}"/></svg>'
+    )
+
+
+def _examples(examples: Sequence[Example], summary: Summary) -> str:
+    if not examples:
+        return ""
+    values = [row.value or 0 for row in summary.classes]
+    keys = _element(
+        "p class=key",
+        (
+            f"<span>{_swatch(COLOURS[index % len(COLOURS)])}{escape(row.name)}</span>"
+            for index, row in enumerate(summary.classes)
+        ),
+    )
+    figures = _element("div class=gallery", (_figure(example, values) for example in examples))
+    # The boxes come before the gallery, so that plain CSS can hide its layers.
+    return (
+        f"{keys}<input type=checkbox id=solid checked><label for=solid><i></i> reference</label>"
+        "<input type=checkbox id=dashed checked><label for=dashed><i></i> prediction</label>"
+        f"{figures}"
+    )
+
+
+def _figure(example: Example, values: Sequence[int]) -> str:
+    layers = draw_example(example, values)
+    name = escape(example.name)
+    details = [
+        escape(example.caption),
+        f"Dice {example.dice:.3f}" if example.dice is not None else "",
+        layers.place,
+    ]
+    return (
+        f"<figure><div class=stack>"
+        f"<img alt='{name}' src='{_jpeg(layers.picture)}'>"
+        f"<img alt='reference' class=solid src='{_png(layers.reference)}'>"
+        f"<img alt='prediction' class=dashed src='{_png(layers.prediction)}'></div>"
+        f"<figcaption><b>{name}</b> {' · '.join(filter(None, details))}</figcaption></figure>"
+    )
+
+
+def _curves(curves: Sequence[Curve]) -> str:
+    figures: list[str] = []
+    for kind, title in _CHARTS:
+        shown = [curve for curve in curves if curve.kind == kind and len(curve.values)]
+        if shown:
+            keys = "".join(
+                f"<span>{_swatch(LINE_COLOURS[index % len(LINE_COLOURS)])}{escape(one.name)}</span>"
+                for index, one in enumerate(shown)
+            )
+            figures.append(
+                f"<figure><figcaption><b>{title}</b> <span class=key>{keys}</span></figcaption>"
+                f"{chart_svg(shown)}</figure>"
+            )
+    return _element("div class=gallery", figures) if figures else ""
+
+
+def _cases(summary: Summary) -> str:
+    """Dice per case and class, the worst first."""
+    dice: dict[str, dict[tuple[str, int | None], float | None]] = {}
+    for score in summary.scores:
+        dice.setdefault(score.case, {})[score.class_name, score.value] = score.dice
+    means = {case: _mean(found.values()) for case, found in dice.items()}
+    ranked = sorted(means, key=lambda case: (means[case] is None, means[case] or 0.0))
+    if not ranked:
+        return ""
+    labels = [(row.name, row.value) for row in summary.classes]
+    several = len(labels) > 1
+    header = ["case", *(["mean"] if several else []), *(escape(name) for name, _ in labels)]
+    rows = [
+        [
+            escape(case),
+            *([f"<b>{number(means[case], '.3f')}</b>"] if several else []),
+            *(number(dice[case].get(label), ".3f") for label in labels),
+        ]
+        for case in ranked[:_MOST_CASES]
+    ]
+    rest = len(ranked) - len(rows)
+    note = f"<p class=note>{rest} better cases are not shown.</p>" if rest > 0 else ""
+    return (
+        f"<details><summary>Dice of {len(ranked)} cases, the worst first</summary>"
+        f"{_table(header, rows)}{note}</details>"
+    )
+
+
+def _problems(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return ""
+    rows = [[escape(text) for text in problem] for problem in problems]
+    return _table(("file or case", "what is wrong", "what to do"), rows, words=True)
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    items = [
+        f"<dt>{escape(label.replace('_', ' '))}</dt><dd>{escape(value)}</dd>"
+        for label, value in pairs
+    ]
+    return _element("dl", items) if items else ""
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
+    """A table that scrolls sideways on a narrow screen; cells are HTML."""
+    head = "".join(f"<th scope=col>{cell}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    kind = "words" if words else "numbers"
+    return (
+        f"<div class=scroll tabindex=0><table class={kind}><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _element(tag: str, inside: Iterable[str]) -> str:
+    return f"<{tag}>{''.join(inside)}</{tag.split()[0]}>"
+
+
+def _interval(statistic: Statistic, form: str) -> str:
+    if statistic.low is None or statistic.high is None:
+        return ""
+    return f"{statistic.low:{form}} to {statistic.high:{form}}"
+
+
+def _swatch(colour: str) -> str:
+    return f"<i class=swatch style='background:{colour}'></i>"
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _jpeg(image: Image.Image) -> str:
+    return _data(image, "JPEG", quality=82, optimize=True)
+
+
+def _png(image: Image.Image) -> str:
+    """Few colours: outlines compress to a few kilobytes."""
+    return _data(image.quantize(64, Image.Quantize.FASTOCTREE), "PNG", optimize=True)
+
+
+def _data(image: Image.Image, kind: str, **options: int) -> str:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
