@@ -1,8 +1,10 @@
 """What the machine offers: devices and memory."""
 
 import contextlib
+import ctypes
 import os
 import re
+import sys
 from pathlib import Path
 
 from medseg.errors import SettingsError
@@ -60,3 +62,18 @@ def _container_memory() -> int:
             total = int((_CGROUP / limit).read_text(encoding="ascii"))
             return total - int((_CGROUP / used).read_text(encoding="ascii"))
     return 2**63
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed memory for the next step instead of returning it to the system.
+
+    A training step frees and takes the same hundreds of megabytes; getting fresh pages for them
+    costs a fifth to a third of a step on a CPU. Other C libraries are left alone.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    trim_threshold, mmap_max = -1, -4
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)

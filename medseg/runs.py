@@ -19,7 +19,7 @@ from medseg.errors import MedsegError
 from medseg.networks.build import build_segmenter
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Frozen, Plan
-from medseg.scans.discover import ChannelRule
+from medseg.scans.channels import ChannelRule
 
 _DESCRIPTION = "medseg"
 
@@ -157,7 +157,9 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
             description = (stored.metadata() or {}).get(_DESCRIPTION, "")
             card = ModelCard.model_validate_json(description)
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        network = build_segmenter(card.plan, card.encoder, card.head)
+        network = build_segmenter(
+            card.plan, card.encoder, card.head, multilabel=card.plan.task == "multilabel"
+        )
         network.load_state_dict(weights)
     except (SafetensorError, ValidationError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0]

@@ -11,10 +11,11 @@ from math import ceil, floor, prod
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from medseg.types import Images, PointFeatures, Points
+from medseg.types import Images, Labels, PointFeatures, Points
 
 _RADIUS = {0: 0.5, 1: 1.0, 3: 2.0}
 _BLOCK_ROWS = 64
@@ -60,13 +61,16 @@ def resize_slabs(
 ) -> Iterator[tuple[slice, Tensor]]:
     """`resize` in parts along the first spatial axis, so that the whole never has to exist.
 
+    Half precision, slow and coarse to interpolate in, comes out as float32.
+
     Yields:
         Rows of the first axis, and (channels, rows, *size[1:]): what `resize` has there. Together
         they are the whole, in order.
     """
     for rows in _slabs(size[0], x.shape[0] * prod(size[1:])):
         band = _band(x.shape[1], size[0], rows, orders[0], antialias)
-        near = _weigh(x[:, band.source], band.weights)
+        source = x[:, band.source]
+        near = _weigh(source.to(torch.promote_types(x.dtype, torch.float32)), band.weights)
         yield rows, resize(near, (rows.stop - rows.start, *size[1:]), orders, antialias)
 
 
@@ -114,6 +118,21 @@ def sample_points(features: Images, points: Points) -> PointFeatures:
         features.to(dtype), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
     return sampled.flatten(2).to(features.dtype)
+
+
+def labels_at(labels: Labels, points: Points) -> Int[Tensor, "batch layers points"]:
+    """The label of the voxel that holds each point: the nearest one.
+
+    Shape:
+        labels: (batch, layers, *spatial), integers.
+        points: (batch, points, dim) in [0, 1], in the order of the spatial axes.
+        returns: (batch, layers, points), of the labels' dtype.
+    """
+    flat = points.new_zeros(points.shape[:2], dtype=torch.long)
+    for axis, length in enumerate(labels.shape[2:]):
+        index = (points[..., axis] * length).floor().long().clamp(0, length - 1)
+        flat = flat * length + index
+    return labels.flatten(2).gather(2, flat[:, None].expand(-1, labels.shape[1], -1))
 
 
 def upsample(x: Images, factors: Sequence[int]) -> Images:

@@ -20,7 +20,7 @@ from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Prepared
 from medseg.runs import load_model
 from medseg.scans.case import Case
-from medseg.scans.discover import ChannelRule
+from medseg.scans.channels import ChannelRule
 from medseg.scans.read import read_subject
 from medseg.types import Images, Logits
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from torch import nn
 
@@ -9,7 +10,6 @@ from medseg.networks.decoder import Decoder
 from medseg.networks.encoders.convnext import SIZES, ConvNeXt
 from medseg.networks.point_rend import PointRendHead
 from medseg.networks.segmenter import DenseHead, DetailStem, Segmenter
-from medseg.plan.plan import Plan
 
 _DETAIL_CHANNELS = 16
 
@@ -34,13 +34,45 @@ def _dense(
 HEADS: dict[str, Callable[..., nn.Module]] = {"pointrend": _point_rend, "dense": _dense}
 
 
-def build_segmenter(plan: Plan, encoder: str, head: str, drop_path: float = 0.0) -> Segmenter:
+class Architecture(Protocol):
+    """What a network is built from; a `Plan` has it."""
+
+    @property
+    def channels(self) -> int:
+        """Of the image."""
+        ...
+
+    @property
+    def num_outputs(self) -> int:
+        """Classes."""
+        ...
+
+    @property
+    def stem_strides(self) -> tuple[int, ...]:
+        """Stride of the encoder's stem per axis."""
+        ...
+
+    @property
+    def stage_strides(self) -> tuple[tuple[int, ...], ...]:
+        """Stride before each later stage, per axis."""
+        ...
+
+    @property
+    def kernels(self) -> tuple[tuple[int, ...], ...]:
+        """Depthwise kernel of each stage, per axis."""
+        ...
+
+
+def build_segmenter(
+    plan: Architecture, encoder: str, head: str, *, multilabel: bool, drop_path: float = 0.0
+) -> Segmenter:
     """The network that a plan describes.
 
     Args:
         plan: Channels, classes, strides and kernels.
         encoder: A key of `ENCODERS`.
         head: A key of `HEADS`.
+        multilabel: Whether classes are independent.
         drop_path: Stochastic depth of the encoder's last block.
     """
     has_detail = any(stride > 1 for stride in plan.stem_strides)
@@ -58,7 +90,7 @@ def build_segmenter(plan: Plan, encoder: str, head: str, drop_path: float = 0.0)
     channels = encoder_network.out_channels
     fine_channels = (_DETAIL_CHANNELS, channels[0]) if has_detail else (channels[0],)
     head_network = HEADS[head](
-        fine_channels, plan.num_outputs, plan.stem_strides, multilabel=plan.task == "multilabel"
+        fine_channels, plan.num_outputs, plan.stem_strides, multilabel=multilabel
     )
     decoder = Decoder(channels, encoder_network.strides, plan.kernels)
     return Segmenter(detail, encoder_network, decoder, head_network, plan.num_outputs)

@@ -12,6 +12,7 @@ class Stream(IntEnum):
     POSITIONS = 1
     AUGMENTATION = 2
     EXTRA_TRANSFORMS = 3
+    TRAINING = 4
 
 
 def generator(stream: Stream, seed: int, rank: int, step: int) -> np.random.Generator:

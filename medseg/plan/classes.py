@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from medseg.errors import MedsegError
 from medseg.plan.fingerprint import CaseFacts
-from medseg.plan.plan import Task
+from medseg.plan.plan import BACKGROUND, Task
 
 MOST_CLASSES = 255
 """Class indices are kept in one byte."""
@@ -84,7 +84,7 @@ def _of_label_map(
     absent = [names[value] for value in ordered if value and value not in found]
     if absent:
         reason += f"; never seen in the labels: {', '.join(absent)}"
-    default = {0: "background"}
+    default = {0: BACKGROUND}
     return Classes(
         tuple(names.get(value, default.get(value, f"class_{value}")) for value in ordered),
         tuple(ordered),
@@ -118,7 +118,7 @@ def _of_mask_files(
     names = names or tuple(f"class_{layer + 1}" for layer in range(layers))
     reason = source if declared else "one class per mask file"
     if task == "multiclass":
-        return Classes(("background", *names), tuple(range(layers + 1)), reason)
+        return Classes((BACKGROUND, *names), tuple(range(layers + 1)), reason)
     highest = (
         max(value for case in cases for value in case.label_values[layer])
         for layer in range(layers)

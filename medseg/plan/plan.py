@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from medseg.geometry import Size, Vector
 
 Task = Literal["multiclass", "multilabel"]
+BACKGROUND = "background"
+"""Name of the class that the user did not name."""
 
 
 class Frozen(BaseModel):
@@ -78,6 +80,19 @@ class Plan(Frozen):
     def num_outputs(self) -> int:
         """Channels of the network's logits."""
         return len(self.class_names)
+
+    @property
+    def scored_classes(self) -> dict[str, int]:
+        """Name -> value of the classes that count: the background only where the user named it."""
+        classes = dict(zip(self.class_names, self.label_values, strict=True))
+        if self.has_background:
+            del classes[BACKGROUND]
+        return classes
+
+    @property
+    def has_background(self) -> bool:
+        """Whether the class of index 0 is merely what the others are not."""
+        return self.task == "multiclass" and self.class_names[0] == BACKGROUND
 
     @property
     def volume_patch(self) -> Size:

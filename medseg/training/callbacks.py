@@ -1,0 +1,235 @@
+"""What happens beside the training steps: progress, validation, the end."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from torch import Tensor
+
+from medseg.errors import TrainingError
+from medseg.evaluation.scores import ClassScore
+from medseg.progress import Progress
+from medseg.training.schedule import Budget, TimeBudget
+from medseg.training.task import SegmentationTask
+from medseg.training.validation import ValidationCase, Validator, mean_dice
+
+_PACE_AFTER = 20
+_CHECKPOINT_EVERY_S = 45.0
+_VALIDATION_SHARE = 0.04
+"""Of the time so far, what validation during training may have taken."""
+_FIRST_VALIDATION = 0.1
+_VALIDATIONS = 8
+_REPORT_S = 4.0
+"""Drawing the report, beside the prediction of its examples."""
+_EXAMPLES = 4
+
+
+class Ending(Callback):
+    """Ends the training when its budget is used, or at Ctrl-C after the step that runs.
+
+    Attributes:
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self.interrupted = False
+        self._budget = budget
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Stop in time."""
+        if self.interrupted or self._budget.position(trainer.global_step) >= 1:
+            trainer.should_stop = True
+
+    @contextmanager
+    def on_interrupt(self) -> Iterator[None]:
+        """Within, the first Ctrl-C asks for an end; the second is as everywhere."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            self.interrupted = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+class Checkpoint(Callback):
+    """Keeps what `--resume` needs: a kill costs less than a minute.
+
+    Args:
+        file: The checkpoint; replaced whole.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Save now and then, and at the end: later hooks replace the weights by their average."""
+        if trainer.should_stop or time.monotonic() - self._last > _CHECKPOINT_EVERY_S:
+            trainer.save_checkpoint(self._file)
+            self._last = time.monotonic()
+
+
+class Display(Callback):
+    """Shows how far the training is: in steps, or in seconds of a time budget.
+
+    Args:
+        progress: Where.
+        budget: How far it is.
+        steps: All steps, or None under a time budget.
+    """
+
+    def __init__(self, progress: Progress, budget: Budget, steps: int | None) -> None:
+        self._progress, self._budget = progress, budget
+        self._total = steps or int(budget.seconds if isinstance(budget, TimeBudget) else 1)
+        self._in_steps = steps is not None
+        self._bar: Iterator[int] = iter(())
+        self._shown = 0
+        self._began = (0, 0.0)
+        self.dice = ""
+
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Open the bar."""
+        what = "training" if self._in_steps else "training (seconds)"
+        self._bar = self._progress.track(range(self._total), what, self._total)
+        self._began = (trainer.global_step, self._budget.elapsed_s)
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,  # noqa: ANN401
+        *_: Any,  # noqa: ANN401
+    ) -> None:
+        """Move the bar; the loss is looked at only now and then, since a GPU would have to wait."""
+        del pl_module
+        step = trainer.global_step
+        done = step if self._in_steps else int(self._budget.elapsed_s)
+        while self._shown < min(done, self._total):
+            next(self._bar, None)
+            self._shown += 1
+        if step % trainer.log_every_n_steps == 0:
+            loss: Tensor = outputs["loss"]
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"loss is {loss.item()} at step {step}: it must stay finite; "
+                    "lower learning_rate, or set precision to 32"
+                )
+            for logger in trainer.loggers:
+                logger.log_metrics({"loss": loss.item(), "learning_rate": _rate(trainer)}, step)
+            self._progress.status(f"loss {loss.item():.3f}{self.dice}")
+        if step - self._began[0] == _PACE_AFTER:
+            self._say_pace(step)
+
+    def on_train_end(self, *_: Any) -> None:  # noqa: ANN401
+        """Close the bar."""
+        self._bar = iter(())
+
+    def _say_pace(self, step: int) -> None:
+        pace = (self._budget.elapsed_s - self._began[1]) / _PACE_AFTER
+        message = f"{pace:.2g} seconds a step"
+        if self._in_steps:
+            left = pace * (self._total - step)
+            message += f": {self._total} steps will take about {left / 60:.0f} minutes"
+        self._progress.note(message)
+
+
+class Monitor(Callback):
+    """Validates the averaged weights on a few fixed cases, within a small share of the time.
+
+    Args:
+        validator: Scores cases with the task's network.
+        averaging: Holds the averaged weights.
+        budget: Told what the last validation will take.
+        on_best: Called, with the averaged weights in place, when the mean Dice was never higher.
+        display: Told the Dice.
+    """
+
+    def __init__(
+        self,
+        validator: Validator,
+        averaging: EMAWeightAveraging,
+        budget: Budget,
+        on_best: Callable[[], None],
+        display: Display,
+    ) -> None:
+        self._validator, self._averaging, self._budget = validator, averaging, budget
+        self._on_best, self._display = on_best, display
+        self._subset: tuple[ValidationCase, ...] = validator.cases[:1]
+        self._spent_s = 0.0
+        self._cost_s = 0.0
+        self._best = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self._best, "spent_s": self._spent_s}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on."""
+        self._best, self._spent_s = state_dict["best"], state_dict["spent_s"]
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        *_: Any,  # noqa: ANN401
+    ) -> None:
+        """Validate when it is due."""
+        position = self._budget.position(trainer.global_step)
+        elapsed = self._budget.elapsed_s
+        due = self._spent_s + self._cost_s <= _VALIDATION_SHARE * elapsed
+        if not due or position < _FIRST_VALIDATION or position >= 1:
+            return
+        assert isinstance(pl_module, SegmentationTask)
+        first = self._cost_s == 0
+        dice = mean_dice(self._validate(trainer, pl_module))
+        if first:
+            self._choose_subset(elapsed / position)
+            return
+        mean = sum(dice.values()) / max(len(dice), 1)
+        metrics = {f"dice_{name}": value for name, value in dice.items()} | {"dice": mean}
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, trainer.global_step)
+        self._display.dice = f", Dice {mean:.3f}"
+
+    def _validate(self, trainer: lightning.Trainer, task: SegmentationTask) -> list[ClassScore]:
+        began = time.monotonic()
+        # The callback's own hooks exchange the weights; after the second, training goes on.
+        self._averaging.on_validation_epoch_start(trainer, task)
+        task.network.eval()
+        with torch.no_grad():
+            scores = [s for case in self._subset for s in self._validator.score(case)]
+        dice = mean_dice(scores)
+        mean = sum(dice.values()) / max(len(dice), 1)
+        if self._cost_s and mean > self._best:
+            self._best = mean
+            self._on_best()
+        task.network.train()
+        self._averaging.on_validation_epoch_end(trainer, task)
+        self._cost_s = time.monotonic() - began
+        self._spent_s += self._cost_s
+        return scores
+
+    def _choose_subset(self, total_s: float) -> None:
+        """As many cases as the share of the time allows, spread evenly over all."""
+        cases = self._validator.cases
+        count = int(_VALIDATION_SHARE * total_s / _VALIDATIONS / max(self._cost_s, 1e-3))
+        count = min(max(count, 1), len(cases))
+        self._subset = tuple(cases[i * len(cases) // count] for i in range(count))
+        self._budget.reserve(self._cost_s * (len(cases) + _EXAMPLES) + _REPORT_S)
+        self._cost_s *= count
+
+
+def _rate(trainer: lightning.Trainer) -> float:
+    return trainer.optimizers[0].param_groups[0]["lr"]

@@ -1,0 +1,188 @@
+"""The steps themselves, by Lightning."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from medseg.errors import SettingsError
+from medseg.hparams import HParams
+from medseg.inference.predictor import Predictor
+from medseg.networks.build import build_segmenter
+from medseg.networks.segmenter import Segmenter
+from medseg.patches.augment import Augment
+from medseg.patches.loader import PatchLoader
+from medseg.patches.sampler import PatchSampler
+from medseg.patches.torchio_transform import TorchioTransforms, build_transforms
+from medseg.plan.plan import Plan
+from medseg.progress import Progress
+from medseg.runs import ModelCard, Run, load_model, save_model
+from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
+from medseg.training.data import TrainingData
+from medseg.training.losses import build_loss
+from medseg.training.record import JsonLines
+from medseg.training.schedule import Budget
+from medseg.training.task import Optimisation, SegmentationTask
+from medseg.training.validation import Validator
+
+_LOG_EVERY = 10
+_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@dataclass
+class Loop:
+    """Everything a training needs.
+
+    Attributes:
+        run: Where its files go.
+        hparams: Settings.
+        card: Plan and names; it goes into the model file.
+        data: Prepared cases.
+        budget: How long.
+        device: Where.
+        checkpoint: What to go on from; None for a new run.
+    """
+
+    run: Run
+    hparams: HParams
+    card: ModelCard
+    data: TrainingData
+    budget: Budget
+    device: torch.device
+    checkpoint: Path | None
+
+    def __post_init__(self) -> None:
+        """Build the network, from the seed."""
+        lightning.seed_everything(self.hparams.seed, verbose=False)
+        plan = self.card.plan
+        self.network: Segmenter = build_segmenter(
+            plan,
+            self.card.encoder,
+            self.card.head,
+            multilabel=plan.task == "multilabel",
+            drop_path=self.hparams.drop_path,
+        )
+        predictor = Predictor(
+            self.network,
+            plan,
+            self.device,
+            overlap=self.hparams.overlap,
+            tta=self.hparams.tta,
+            max_memory=self.hparams.max_memory,
+        )
+        self.validator = Validator(predictor, self.data.validation)
+
+    def save_model(self) -> None:
+        """Write the network's present weights as the run's model."""
+        save_model(self.run.model, self.network.state_dict(), self.card)
+
+
+def optimise(loop: Loop, progress: Progress) -> bool:
+    """Train until the budget is used. Afterwards the network has the weights to keep.
+
+    Returns:
+        Whether Ctrl-C ended it early.
+
+    Raises:
+        SettingsError: If a resumed run has used its budget.
+        TrainingError: If the loss is no longer a number.
+    """
+    hparams, plan, budget = loop.hparams, loop.card.plan, loop.budget
+    step = _restart(loop)
+    averaging = EMAWeightAveraging(decay=hparams.ema_decay)
+    ending = Ending(budget)
+    display = Display(progress, budget, plan.steps)
+    monitor = Monitor(loop.validator, averaging, budget, loop.save_model, display)
+    task = SegmentationTask(
+        loop.network,
+        build_loss(hparams.loss, plan.task, with_background=not plan.has_background),
+        Augment.for_plan(plan, hparams.augmentation, hparams.seed),
+        Optimisation(hparams.learning_rate, hparams.weight_decay, hparams.warmup),
+        budget,
+        hparams.seed,
+    )
+    # In this order: the end is known, then the average is made, validated and saved.
+    callbacks = [ending, averaging, monitor, Checkpoint(loop.run.checkpoint), display]
+    trainer = _trainer(loop, callbacks)
+    transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
+    extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
+    sampler = PatchSampler(loop.data.training, plan, hparams.seed)
+    with _quiet(), ending.on_interrupt():
+        with PatchLoader(sampler, step, transform=extra if transforms else None) as loader:
+            trainer.fit(task, loader, ckpt_path=loop.checkpoint, weights_only=True)
+    loop.network.to(loop.device).eval()
+    if ending.interrupted and loop.run.model.exists():
+        loop.network.load_state_dict(load_model(loop.run.model)[0].state_dict())
+    return ending.interrupted
+
+
+def _restart(loop: Loop) -> int:
+    """The step to begin with; starts the clock."""
+    if loop.checkpoint is None:
+        loop.budget.start(0.0)
+        return 0
+    stored = torch.load(loop.checkpoint, map_location="cpu", weights_only=True)
+    step: int = stored["global_step"]
+    loop.budget.start(stored["elapsed_s"])
+    if loop.budget.position(step) >= 1:
+        raise SettingsError(
+            f"output {loop.run.folder}: has used its budget; start a new run without --resume"
+        )
+    return step
+
+
+def _trainer(loop: Loop, callbacks: list[Callback]) -> lightning.Trainer:
+    hparams, device = loop.hparams, loop.device
+    one = [device.index] if device.index is not None else 1
+    return lightning.Trainer(
+        accelerator="gpu" if device.type == "cuda" else device.type,
+        devices=one,
+        precision=_PRECISIONS[_precision(hparams.precision, device)],
+        max_epochs=-1,
+        gradient_clip_val=hparams.gradient_clip,
+        deterministic=hparams.deterministic,
+        callbacks=callbacks,
+        logger=[
+            JsonLines(loop.run.metrics, loop.budget),
+            TensorBoardLogger(loop.run.folder, name="tensorboard", version=""),
+        ],
+        log_every_n_steps=_LOG_EVERY,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=loop.run.folder,
+    )
+
+
+def _precision(wanted: str, device: torch.device) -> str:
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "16"
+
+
+def _network_spacing(plan: Plan) -> tuple[float, ...]:
+    return tuple(mm for axis, mm in enumerate(plan.spacing_mm) if axis != plan.slice_axis)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice is about loaders with workers and loops with epochs; we have neither."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        logger.setLevel(level)

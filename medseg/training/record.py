@@ -1,0 +1,59 @@
+"""`metrics.jsonl`: what happened in training, one JSON object per line."""
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from medseg.training.schedule import Budget
+
+
+class JsonLines(Logger):
+    """A Lightning logger that appends to a file, so that a killed run keeps its past.
+
+    Args:
+        file: The file.
+        budget: Tells the time since the first step.
+    """
+
+    def __init__(self, file: Path, budget: Budget) -> None:
+        super().__init__()
+        self._file = file
+        self._budget = budget
+
+    @property
+    def name(self) -> str:
+        """Nothing to name."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Nothing to count."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *_: Any, **__: Any) -> None:  # noqa: ANN401 - Lightning's signature
+        """They are in hparams.json."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one line."""
+        record = {"step": step, "elapsed_s": round(self._budget.elapsed_s, 2)}
+        record |= {name: value for name, value in metrics.items() if name != "epoch"}
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def read_records(file: Path) -> list[dict[str, float]]:
+    """The lines that are whole; a kill may have cut the last."""
+    records: list[dict[str, float]] = []
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records

@@ -1,0 +1,83 @@
+"""The training step: a thin shell around the network for Lightning."""
+
+from typing import Any, NamedTuple
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from medseg.networks.segmenter import Segmenter
+from medseg.patches.augment import Augment
+from medseg.patches.randomness import Stream, generator
+from medseg.patches.sampler import PatchBatch
+from medseg.training.losses import Loss
+from medseg.training.schedule import Budget, learning_rate_factor
+
+
+class Optimisation(NamedTuple):
+    """How weights are changed: AdamW, warm-up and cosine."""
+
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+
+
+class SegmentationTask(lightning.LightningModule):
+    """One step is a pure function of the weights and (seed, rank, step).
+
+    Args:
+        network: Images -> `HeadOutput` -> loss.
+        loss: Of the output and labels.
+        augment: Runs on the device that trains.
+        optimisation: Peak learning rate and the like.
+        budget: Says how far the schedule is.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        network: Segmenter,
+        loss: Loss,
+        augment: Augment,
+        optimisation: Optimisation,
+        budget: Budget,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._loss = loss
+        self._augment = augment
+        self._optimisation = optimisation
+        self._budget = budget
+        self._seed = seed
+
+    def on_train_batch_start(self, batch: PatchBatch, batch_idx: int) -> None:
+        """Set what depends on the step: the learning rate and the random numbers."""
+        del batch, batch_idx
+        position = self._budget.position(self.global_step)
+        factor = learning_rate_factor(position, self._optimisation.warmup)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self._optimisation.learning_rate * factor
+        rng = generator(Stream.TRAINING, self._seed, self.global_rank, self.global_step)
+        torch.manual_seed(int(rng.integers(2**63)))
+
+    def training_step(self, batch: PatchBatch, batch_idx: int) -> Tensor:
+        """Augment, predict, compare."""
+        del batch_idx
+        batch = self._augment(batch, self.global_step)
+        return self._loss(self.network.training_output(batch.image), batch.label)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW; norms, biases and scales are not decayed."""
+        decay = self._optimisation.weight_decay
+        weights = list(self.network.parameters())
+        groups = [
+            {"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
+            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time that was used."""
+        checkpoint["elapsed_s"] = self._budget.elapsed_s
