@@ -1,0 +1,195 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plans import plan_for_tests
+
+from medseg.errors import ScanError, SettingsError
+from medseg.geometry import Geometry
+from medseg.inference.job import Outcome, predict_inputs
+from medseg.inference.predictor import Prediction
+from medseg.plan.plan import Plan
+from medseg.progress import Silent
+from medseg.scans.case import Case
+from medseg.scans.channels import ChannelRule
+from medseg.scans.read import read_label_map, read_subject
+from medseg.scans.write import write_image
+
+VALUES = (0, 7, 9)
+VOLUME = Geometry((6, 5, 4), (1.0, 2.0, 2.5), (3.0, -4.0, 5.0))
+PHOTO = Geometry((6, 5, 1), world=False)
+
+
+class Thresholds:
+    """Class 7 above 10, class 9 above 20: a predictor that can be checked by eye."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+
+    def predict(self, case: Case, *, with_probabilities: bool = False) -> Prediction:
+        subject = read_subject(case, with_label=False)
+        if case.name.startswith("bad"):
+            raise ScanError("has 2 channel(s); give one")
+        image = subject.image[0]
+        layers = np.stack([image > 10, image > 20]).astype(np.int32)
+        label = np.where(layers[1], 9, 7 * layers[0]).astype(np.int32)
+        if self.plan.task == "multilabel":
+            label = layers
+        probabilities = layers.astype(np.float32) if with_probabilities else None
+        return Prediction(
+            case.name, label, probabilities, subject.geometry, (f"{case.name} was mended",)
+        )
+
+
+class Recorder(Silent):
+    def __init__(self):
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+        self.tables: list[tuple[str, list[tuple[str, ...]]]] = []
+
+    def table(self, title, header, rows):
+        assert all(len(row) == len(header) for row in rows)
+        self.tables.append((title, [tuple(row) for row in rows]))
+
+    def note(self, message):
+        self.notes.append(message)
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+def scan(path: Path, geometry: Geometry = VOLUME) -> Path:
+    ramp = np.arange(np.prod(geometry.size)).reshape(geometry.size) % 30
+    return write_image(ramp[None].astype(np.float32), geometry, path)
+
+
+def run(*inputs: Path | str, output: Path | None = None, task: str = "multiclass", **options):
+    names = ("background", "organ", "lesion")[int(task == "multilabel") :]
+    plan = plan_for_tests(task=task, class_names=names, label_values=VALUES[-len(names) :])
+    recorder = Recorder()
+    outcomes = predict_inputs(
+        [str(path) for path in inputs],
+        Thresholds(plan),
+        ChannelRule(),
+        output,
+        recorder,
+        **options,
+    )
+    return outcomes, recorder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".mhd", ".nrrd"])
+def test_without_output_the_mask_is_named_after_the_scan(here: Path, suffix: str):
+    source = scan(here.parent / f"scan{suffix}")
+    (outcome,), recorder = run(source)
+    assert outcome == Outcome("scan", (Path(f"scan_seg{suffix}"),), None)
+    label, geometry = read_label_map(here / f"scan_seg{suffix}")
+    assert geometry.same_grid(VOLUME)
+    assert set(np.unique(label)) == set(VALUES)
+    voxels = [int((label == value).sum()) for value in VALUES[1:]]
+    ((_, rows),) = recorder.tables
+    assert rows == [
+        ("organ", str(voxels[0]), f"{voxels[0] * 5 / 1000:.4g}"),
+        ("lesion", str(voxels[1]), f"{voxels[1] * 5 / 1000:.4g}"),
+    ]
+    assert recorder.warnings == [f"scan{suffix}: scan was mended"]
+
+
+def test_with_a_folder_each_scan_keeps_its_name(here: Path):
+    first, second = scan(here / "in" / "a.nii.gz"), scan(here / "in" / "b.mha")
+    outcomes, _ = run(here / "in", output=here / "out" / "deep")
+    assert [outcome.written[0].name for outcome in outcomes] == [first.name, second.name]
+    assert sorted(path.name for path in (here / "out" / "deep").iterdir()) == ["a.nii.gz", "b.mha"]
+
+
+def test_scans_of_one_name_do_not_overwrite_each_other(here: Path):
+    sources = [scan(here / name / "ct.nii.gz") for name in ("anna", "ben")]
+    outcomes, _ = run(*sources, output=here / "out")
+    assert len({outcome.written for outcome in outcomes}) == 2
+    assert not any(outcome.failure for outcome in outcomes)
+
+
+def test_with_a_file_for_one_scan(here: Path):
+    (outcome,), _ = run(scan(here / "a.nii.gz"), output=here / "mask.nrrd")
+    assert outcome.written == (here / "mask.nrrd",)
+
+
+def test_one_file_for_two_scans_is_refused(here: Path):
+    with pytest.raises(SettingsError, match="name a folder"):
+        run(scan(here / "a.nii.gz"), scan(here / "b.nii.gz"), output=here / "mask.nii.gz")
+    assert not (here / "mask.nii.gz").exists()
+
+
+def test_jpeg_becomes_png_and_says_so(here: Path):
+    source = scan(here / "photo.jpg", PHOTO)
+    (outcome,), recorder = run(source)
+    assert outcome.written == (Path("photo_seg.png"),)
+    assert any("JPEG" in note for note in recorder.notes)
+    ((_, rows),) = recorder.tables
+    assert all(row[2].endswith("%") for row in rows)
+
+
+@pytest.mark.parametrize("output", [None, "out"])
+def test_multilabel_writes_a_folder_of_masks(here: Path, output: str | None):
+    folder = None if output is None else here / output
+    (outcome,), recorder = run(scan(here.parent / "a.nii.gz"), output=folder, task="multilabel")
+    stem = Path("a_seg") if folder is None else folder / "a"
+    assert outcome.written == (stem / "organ.nii.gz", stem / "lesion.nii.gz")
+    masks = [read_label_map(path)[0] for path in outcome.written]
+    assert [set(np.unique(mask)) for mask in masks] == [{0, 1}, {0, 1}]
+    assert [row[1] for row in recorder.tables[0][1]] == [str(mask.sum()) for mask in masks]
+
+
+def test_multilabel_into_one_file_is_refused(here: Path):
+    with pytest.raises(SettingsError, match="one mask file per class"):
+        run(scan(here / "a.nii.gz"), output=here / "mask.nii.gz", task="multilabel")
+
+
+def test_an_input_is_never_overwritten(here: Path):
+    source, other = scan(here / "a.nii.gz"), scan(here / "a_seg.nii.gz")
+    before = [source.read_bytes(), other.read_bytes()]
+    outcomes, recorder = run(source, output=here)
+    assert "would overwrite an input" in (outcomes[0].failure or "")
+    outcomes, recorder = run(source, other)
+    assert [bool(outcome.failure) for outcome in outcomes] == [True, False]
+    assert before == [source.read_bytes(), other.read_bytes()]
+    assert all("\n" not in line for line in recorder.warnings)
+
+
+def test_one_failure_does_not_stop_the_others(here: Path):
+    (here / "torn.nii.gz").write_text("no scan", encoding="utf-8")
+    bad, good = scan(here / "bad.nii.gz"), scan(here / "good.nii.gz")
+    outcomes, recorder = run(here / "torn.nii.gz", bad, here / "absent.nii.gz", good)
+    written = {outcome.name: outcome.written for outcome in outcomes}
+    assert written["good"] == (Path("good_seg.nii.gz"),)
+    failures = [outcome.failure for outcome in outcomes if outcome.failure]
+    assert len(failures) == 3
+    assert sorted(line.split(":")[0] for line in failures) == [
+        str(here / "absent.nii.gz"),
+        "bad.nii.gz",
+        "torn.nii.gz",
+    ]
+    assert set(failures) <= set(recorder.warnings)
+
+
+def test_unwritable_output_is_refused_before_work(here: Path):
+    (here / "file").touch()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        run(scan(here / "a.nii.gz"), output=here / "file" / "out")
+
+
+@pytest.mark.parametrize(("suffix", "written"), [(".nrrd", ".nrrd"), (".png", ".nii.gz")])
+def test_probabilities_and_callbacks(here: Path, suffix: str, written: str):
+    source = scan(here / f"a{suffix}", VOLUME if suffix == ".nrrd" else PHOTO)
+    seen: list[Path] = []
+    run(source, probabilities=True, after=[lambda *result: seen.append(result[2])])
+    path = here / f"a_seg_probabilities{written}"
+    assert read_subject(Case("p", (path,))).image.shape[0] == 2
+    assert seen == [Path("a_seg")]

@@ -1,0 +1,213 @@
+import io
+import resource
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from medseg import __version__
+from medseg.cli import main
+from medseg.console import Terminal
+from medseg.errors import MedsegError, TrainingError
+from medseg.geometry import Geometry
+from medseg.hparams import HParams
+from medseg.machine import available_memory_bytes, pick_device
+from medseg.progress import Logged, Silent, plain_table
+from medseg.scans.write import write_label_map
+from medseg.settings_file import settings_file
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[HParams, bool]]:
+    """What `training.fit.train` was called with."""
+    calls: list[tuple[HParams, bool]] = []
+    fit = types.ModuleType("medseg.training.fit")
+    fit.train = lambda hparams, resume, _: calls.append((hparams, resume))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "medseg.training.fit", fit)
+    return calls
+
+
+@pytest.mark.parametrize("script", [["train.py"], ["predict.py"], ["-m", "medseg", "evaluate"]])
+def test_help_is_instant(script: list[str]):
+    # -X importtime names every module on standard error
+    code = [sys.executable, "-X", "importtime", *script, "--help"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(code, cwd=ROOT, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    assert f"usage: python {' '.join(script)}" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "tyro" in imported
+    assert not imported & {"torch", "lightning", "monai", "matplotlib", "torchio", "SimpleITK"}
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 1.0
+
+
+def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]]):
+    (here / "hparam.py").write_text(
+        "from medseg.hparams import HParams\nhparams = HParams(dim=2, steps=9)\n", encoding="utf-8"
+    )
+    assert main(["train", "--time-budget", "15m", "--resume", "--deterministic"]) == 2
+    assert main(["train", "--time-budget", "15m", "--resume", "--seed", "3"]) == 0
+    assert main(["train", "--no-deterministic"]) == 0
+    assert trained == [
+        (HParams.build({"dim": 2, "time_budget": "15m", "seed": 3}), True),
+        (HParams(dim=2, steps=9), False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(MedsegError("no"), 2), (TrainingError("no"), 1), (KeyboardInterrupt(), 130)],
+)
+@pytest.mark.usefixtures("here", "trained")
+def test_train_exit_status(
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(sys.modules["medseg.training.fit"], "train", fails)
+    assert main(["train"]) == status
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "not a command"),
+        (["fly"], "not a command"),
+        (["train", "--stepz", "4"], "did you mean --steps?"),
+        (["train", "stray"], "no such option"),
+        (["train", "--dim", "4"], "must be 2 or 3"),
+        (["train", "--steps"], "valid integer"),
+        (["train", "--steps", "4", "5"], "valid integer"),
+        (["train", "--steps", "-1"], "greater than or equal to 1"),
+        (["train", "--hparam", "absent.py"], "no such file"),
+        (["predict"], "input: is required"),
+        (["predict", "--input"], "at least 1 item"),
+        (["predict", "--input", "x", "--device", "gpu"], "cuda:N"),
+        (["predict", "--input", "x"], "no run found"),
+        (["predict", "--input", "x", "--model", "absent"], "absent"),
+        (["evaluate", "--prediction", "absent", "--reference", "absent"], "absent"),
+        (["evaluate", "--prediction", "a", "--reference", "b", "--tolerance-mm", "-1"], "toleranc"),
+        (["evaluate", "--prediction", "a", "--reference", "b", "--classes", "x"], "integer"),
+    ],
+)
+@pytest.mark.usefixtures("here")
+def test_wrong_arguments_are_one_line_and_status_2(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert named in line
+
+
+@pytest.mark.usefixtures("here")
+def test_messages_name_what_was_typed(capsys: pytest.CaptureFixture[str]):
+    main(["train", "--stepz"], program="python train.py")
+    assert "python train.py has no such option" in capsys.readouterr().err
+
+
+def test_init_writes_the_settings_file_once(here: Path):
+    assert main(["init"]) == 0
+    assert (here / "hparam.py").read_text(encoding="utf-8") == settings_file()
+    (here / "hparam.py").write_text("mine", encoding="utf-8")
+    assert main(["init"]) == 2
+    assert (here / "hparam.py").read_text(encoding="utf-8") == "mine"
+
+
+def test_usage_and_version(capsys: pytest.CaptureFixture[str]):
+    assert main(["--help"]) == 0
+    usage = capsys.readouterr().out
+    assert all(f"  {name} " in usage for name in ("init", "train", "predict", "evaluate"))
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"medseg {__version__}\n"
+
+
+def test_evaluate_scores_what_it_can(here: Path, capsys: pytest.CaptureFixture[str]):
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[2:6, 2:6, 2:6] = 1
+    grid = Geometry((8, 8, 8))
+    for folder in ("prediction", "reference"):
+        write_label_map(label, grid, here / folder / "a.nii.gz")
+        write_label_map(label, grid, here / folder / "b.nii.gz")
+    arguments = ["evaluate", "--prediction", "prediction", "--reference", "reference"]
+    assert main([*arguments, "--output", "new/metrics.json", "--classes", "organ=1"]) == 0
+    shown = capsys.readouterr().err
+    assert "organ" in shown
+    assert "1.000" in shown
+    assert '"dice"' in (here / "new" / "metrics.json").read_text(encoding="utf-8")
+
+    (here / "prediction" / "b.nii.gz").write_text("no scan", encoding="utf-8")
+    assert main(arguments) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("b")]
+    assert ": " in line
+
+    (here / "file").touch()
+    assert main([*arguments, "--output", "file/metrics.json"]) == 2
+
+
+def test_terminal_is_plain_where_nobody_watches():
+    console = Console(file=io.StringIO(), record=True, width=20)
+    terminal = Terminal(console)
+    assert list(terminal.track(range(3), "counting")) == [0, 1, 2]
+    terminal.note("[bold]" + "x" * 50)
+    terminal.table("sizes", ("class", "mL"), [("liver [left]", "1.5")])
+    assert console.export_text().splitlines() == [
+        "[bold]" + "x" * 50,
+        "sizes",
+        "class         mL",
+        "liver [left]  1.5",
+    ]
+
+
+def test_terminal_shows_a_bar_and_status(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("medseg.console._PATIENCE_S", -1.0)
+    console = Console(file=io.StringIO(), record=True, width=100, force_terminal=True)
+    terminal = Terminal(console)
+    for number in terminal.track(iter(range(3)), "steps [x]", 3):
+        terminal.status(f"loss [{number}]")
+        assert list(terminal.track([1], "inner")) == [1]
+        terminal.note("kept")
+    text = console.export_text()
+    assert "steps [x]" in text
+    assert "loss [0]" in text
+    assert text.count("kept") == 3
+
+
+def test_log_keeps_what_was_said(tmp_path: Path):
+    log = Logged(Silent(), tmp_path / "log.txt")
+    log.note("a note")
+    log.warn("careful")
+    log.table("sizes", ("class", "mL"), [("liver", "1.5")])
+    log.status("gone")
+    assert list(log.track([1], "gone")) == [1]
+    assert (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines() == [
+        "a note",
+        "warning: careful",
+        *plain_table("sizes", ("class", "mL"), [("liver", "1.5")]).splitlines(),
+    ]
+
+
+def test_machine():
+    assert pick_device("cpu") == "cpu"
+    assert pick_device("auto") in {"cpu", "cuda", "mps"}
+    with pytest.raises(MedsegError, match="this machine has cpu"):
+        pick_device("cuda:99")
+    assert 10**8 < available_memory_bytes() < 10**14
