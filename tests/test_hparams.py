@@ -1,6 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -240,3 +240,13 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
 def test_missing_run_settings(tmp_path: Path):
     with pytest.raises(SettingsError, match="choose another"):
         HParams.load(tmp_path / "hparams.json")
+
+
+def test_choices_are_the_names_of_what_can_be_built():
+    from medseg.networks.build import ENCODERS, HEADS
+    from medseg.patches.augment import STRENGTHS
+    from medseg.training.losses import LOSSES
+
+    built = {"encoder": ENCODERS, "head": HEADS, "augmentation": STRENGTHS, "loss": LOSSES}
+    for name, names in built.items():
+        assert set(get_args(HParams.model_fields[name].annotation)) == set(names)
