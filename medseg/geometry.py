@@ -1,7 +1,8 @@
 """Where a scan's voxels are in the world: the only place that knows RAS from LPS.
 
 World positions are millimetres in RAS (x to the patient's right, y to the front, z up), as in
-NIfTI; `lps_*` give ITK's view of the same grid. Voxel positions are indices, whole at voxel centres.
+NIfTI; `lps_*` give ITK's view of the same grid. Voxel positions are indices, whole at voxel
+centres.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ _LPS = np.diag([-1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class Orientation:
-    """A rearrangement of the three spatial axes: new axis `a` is old axis `order[a]`, reversed where `flips[a]`."""
+    """A rearrangement of the three spatial axes.
+
+    New axis `a` is old axis `order[a]`, reversed where `flips[a]`.
+    """
 
     order: Size
     flips: tuple[bool, bool, bool]
@@ -67,16 +71,16 @@ class Geometry:
         Raises:
             ValueError: If the matrix is singular or not finite.
         """
-        linear = np.asarray(affine, dtype=np.float64)[:3, :3]
-        if not np.isfinite(affine).all() or abs(np.linalg.det(linear)) < 1e-12:
-            raise ValueError(
-                f"affine must be finite and invertible, got {np.asarray(affine).tolist()}"
-            )
-        spacing = np.linalg.norm(linear, axis=0)
-        direction = linear / spacing
-        return cls(
-            size, _vector(spacing), _vector(np.asarray(affine)[:3, 3]), _matrix(direction), world
-        )
+        matrix = np.asarray(affine, dtype=np.float64)
+        spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+        if np.isfinite(matrix).all() and spacing.all():
+            direction = matrix[:3, :3] / spacing
+            # Of the unit directions, not of the matrix: micrometre voxels are tiny, not singular.
+            if abs(np.linalg.det(direction)) > 1e-6:
+                return cls(
+                    size, _vector(spacing), _vector(matrix[:3, 3]), _matrix(direction), world
+                )
+        raise ValueError(f"affine must be finite and invertible, got {matrix.tolist()}")
 
     @cached_property
     def affine(self) -> npt.NDArray[np.float64]:
@@ -84,6 +88,7 @@ class Geometry:
         affine = np.eye(4)
         affine[:3, :3] = np.array(self.direction) * np.array(self.spacing_mm)
         affine[:3, 3] = self.origin
+        affine.flags.writeable = False  # it is computed once and shared
         return affine
 
     @property
@@ -152,21 +157,27 @@ class Geometry:
         )
 
     def same_grid(self, other: "Geometry", tolerance_voxels: float = 0.05) -> bool:
-        """Whether both put every voxel at the same place, up to a share of a voxel."""
+        """Whether both put every voxel at the same place, up to a share of a voxel.
+
+        Without a world frame on either side, a place is a voxel's index: equal sizes are enough.
+        """
         if self.size != other.size:
             return False
+        if not (self.world and other.world):
+            return True
         corners = np.array(np.meshgrid(*[(0, length - 1) for length in self.size])).reshape(3, -1).T
         shift = other.to_voxel(self.to_world(corners)) - corners
         return bool(np.abs(shift).max() <= tolerance_voxels)
 
 
 def _nearest_axes(direction: Array) -> Size:
-    """For each axis, the world axis it runs along: the assignment with the largest total |cosine|."""
+    """For each axis, the world axis it runs along: the assignment of largest total |cosine|."""
     cosines = np.abs(direction)
-    return max(
+    best = max(
         permutations(range(3)),
         key=lambda p: sum(cosines[world, axis] for axis, world in enumerate(p)),
     )
+    return _size(np.array(best))
 
 
 def _size(values: Array) -> Size:

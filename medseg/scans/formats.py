@@ -1,4 +1,4 @@
-"""Which file formats are understood, told by suffix. Imports nothing heavy: listing files must stay instant."""
+"""Which file formats are understood, told by suffix. No heavy imports: listing files is instant."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from nibabel.imageglobals import LoggingOutputSuppressor
@@ -13,7 +13,7 @@ _STDERR = 2
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None, None, None]:
     """No warnings, no log lines and nothing on stderr from nibabel, SimpleITK, torchio and PIL.
 
     One thread at a time: all three are properties of the process.
@@ -24,7 +24,7 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _no_stderr() -> Iterator[None]:
+def _no_stderr() -> Generator[None, None, None]:
     """ITK's readers (and libjpeg, libtiff below them) write to the file descriptor itself."""
     try:
         kept = os.dup(_STDERR)
