@@ -7,7 +7,15 @@ from typing import NamedTuple
 
 from medseg.errors import MedsegError
 from medseg.scans.case import Problem
-from medseg.scans.names import bare, file_stem, is_image_file, is_label_name, natural_key
+from medseg.scans.names import (
+    LABEL_WORDS,
+    bare,
+    file_stem,
+    is_image_file,
+    is_label_name,
+    natural_key,
+    words,
+)
 
 
 class Entry(NamedTuple):
@@ -83,9 +91,18 @@ def _by_name(
             else:
                 problems |= {entry: _problem(entry, candidates, entries) for entry in entries}
     return (
-        [Pair(found[entry], entry) for entry in references if entry in found],
+        [_alike(found[entry], entry) for entry in references if entry in found],
         list(problems.values()),
     )
+
+
+def _alike(prediction: Entry, reference: Entry) -> Pair:
+    """Against one file stands the one label in the case's folder, which may hold images too."""
+    if len(prediction.files) == 1:
+        labels = [file for file in reference.files if is_label_name(file_stem(file))]
+        if len(labels) == 1:
+            reference = Entry(reference.name, (labels[0],))
+    return Pair(prediction, reference)
 
 
 def _problem(entry: Entry, candidates: Sequence[Entry], rivals: Sequence[Entry]) -> Problem:
@@ -101,8 +118,6 @@ def _entries(folder: Path) -> list[Entry]:
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if path.is_dir():
             files = [file for file in path.iterdir() if is_image_file(file)]
-            # A case's folder may hold its images too; then the labels say so in their names.
-            files = [file for file in files if is_label_name(file_stem(file))] or files
             if files:
                 entries.append(Entry(path.name, tuple(sorted(files))))
         elif is_image_file(path):
@@ -127,9 +142,19 @@ def _names(entries: Sequence[Entry]) -> str:
     return ", ".join(entry.name for entry in entries[:3]) + (", ..." if len(entries) > 3 else "")
 
 
+def _without_label(name: str) -> str:
+    """Without `seg`, `label`, ... at either end. `scan` itself is kept: it may be all there is."""
+    parts = words(name)
+    while len(parts) > 1 and parts[-1] in LABEL_WORDS:
+        parts.pop()
+    while len(parts) > 1 and parts[0] in LABEL_WORDS:
+        parts.pop(0)
+    return "_".join(parts)
+
+
 def _without_channel(name: str) -> str:
-    """The name that a prediction has from the file of its first channel."""
-    return bare(name).removesuffix("_0000")
+    """The name of the case, where a prediction has that of its first channel's file."""
+    return _without_label(name).removesuffix("_0000")
 
 
-_KEYS: tuple[Callable[[str], str], ...] = (str.casefold, bare, _without_channel)
+_KEYS: tuple[Callable[[str], str], ...] = (str.casefold, _without_label, bare, _without_channel)
