@@ -34,7 +34,7 @@ tbody tr:last-child td { border-bottom: 0; }
 .strip { width: 9rem; height: 1.25rem; display: block; }
 .strip path { stroke: var(--accent); stroke-width: 1.2; opacity: .7; fill: none; }
 .strip .rail { stroke: var(--soft); stroke-width: .5; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(19rem, 100%), 1fr));
+.gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr));
   gap: 1.25rem 1rem; margin-top: .75rem; }
 figure { margin: 0; min-width: 0; }
 figure svg { width: 100%; height: auto; display: block; }
