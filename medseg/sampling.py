@@ -11,11 +11,10 @@ from math import ceil, floor, prod
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from medseg.types import Images, Labels, PointFeatures, Points
+from medseg.types import Images, Labels, PointFeatures, PointLabels, Points
 
 _RADIUS = {0: 0.5, 1: 1.0, 3: 2.0}
 _BLOCK_ROWS = 64
@@ -120,7 +119,7 @@ def sample_points(features: Images, points: Points) -> PointFeatures:
     return sampled.flatten(2).to(features.dtype)
 
 
-def labels_at(labels: Labels, points: Points) -> Int[Tensor, "batch layers points"]:
+def labels_at(labels: Labels, points: Points) -> PointLabels:
     """The label of the voxel that holds each point: the nearest one.
 
     Shape:

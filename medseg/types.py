@@ -1,4 +1,4 @@
-"""Shape aliases used everywhere. `*spatial` stands for one axis per dimension: one alias serves 2D and 3D."""
+"""Shape aliases used everywhere. `*spatial` is one axis per dimension: one alias serves 2D and 3D."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,3 +13,5 @@ Points = Float[Tensor, "batch points dim"]
 """Positions in a map, per axis in the order of its spatial axes: 0 is its start, 1 its end."""
 PointFeatures = Float[Tensor, "batch channels points"]
 """What maps hold at those positions."""
+PointLabels = Int[Tensor, "batch layers points"]
+"""The labels of the voxels that hold those positions."""

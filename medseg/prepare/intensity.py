@@ -25,18 +25,30 @@ def normalise(
             mean, std = rule.mean, rule.std
         else:
             target[...] = channel
-            values = body(channel) if rule.kind == "body" else channel
-            mean = float(values.mean(dtype=np.float64))
-            std = float(values.std(dtype=np.float64))
+            above = _background(channel) if rule.kind == "body" else None
+            mean, std = _mean_and_std(channel, above)
         target -= np.float32(mean)
         # Without contrast there is nothing to scale, only rounding errors to blow up.
         target *= np.float32(1 / std if std > 1e-6 * max(1.0, abs(mean)) else 0)
     return out
 
 
-def body(channel: Channel) -> Channel:
-    """The values above the background, in one row; all of them if that leaves none."""
-    sample = channel.reshape(-1)[:: max(1, channel.size // _SAMPLE)]
-    low, high = float(channel.min()), float(np.quantile(sample, 0.995))
-    values = channel[channel > low + _BACKGROUND_SHARE * max(high - low, 0)]
-    return values if values.size else channel.reshape(-1)
+def _background(channel: Channel) -> float | None:
+    """The value that the body is above; None where nothing would be left."""
+    step = max(1, channel.size // _SAMPLE)
+    low, high = float(channel.min()), float(np.quantile(channel.reshape(-1)[::step], 0.995))
+    background = low + _BACKGROUND_SHARE * max(high - low, 0.0)
+    return background if channel.max() > background else None
+
+
+def _mean_and_std(channel: Channel, above: float | None) -> tuple[float, float]:
+    """Of all values, or of those above one; plane by plane, to be precise without a large copy."""
+    count, total, squares = 0, 0.0, 0.0
+    for plane in channel:
+        chosen = plane.ravel() if above is None else plane[plane > above]
+        values = chosen.astype(np.float64)
+        count += values.size
+        total += float(values.sum())
+        squares += float(values @ values)
+    mean = total / count
+    return mean, max(squares / count - mean * mean, 0.0) ** 0.5

@@ -33,7 +33,8 @@ class Placement:
 class Prepared:
     """One normalised case.
 
-    `image` is (channels, *size) float32, `label` (layers, *size) uint8 or None. Arrays may be memory-mapped and read-only.
+    `image` is (channels, *size) float32, `label` (layers, *size) uint8 or None. Both may be
+    memory-mapped and read-only.
     """
 
     name: str
