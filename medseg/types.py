@@ -1,4 +1,4 @@
-"""Shape aliases used everywhere. `*spatial` is one axis per dimension: one alias serves 2D and 3D."""
+"""Shape aliases used everywhere. `*spatial` is one axis per dimension: each serves 2D and 3D."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
