@@ -53,10 +53,10 @@ def phantom(seed: int, size: Size = (32, 32, 32), spacing_mm: Vector = (2.0, 2.0
     liver = jitter((0.36, 0.10, 0.0), 0.05)
     place(body, 0.42, 0.03, 0)
     place(_tube(grid, jitter((0.0, -0.50, 0.0), 0.03), 0.13, lambda z: 0.05 * z), 0.85, 0.08, 0)
-    place(_ball(grid, liver, (0.38, 0.46, 0.55)), 0.62, 0.05, ORGANS["liver"])
+    place(_ball(grid, liver, (0.38, 0.46, 0.55)), 0.68, 0.05, ORGANS["liver"])
     place(
         _ball(grid, jitter((-0.48, -0.08, 0.0), 0.05), (0.24, 0.32, 0.45)),
-        0.62,
+        0.68,
         0.05,
         ORGANS["spleen"],
     )
@@ -80,9 +80,9 @@ def _scanned(
     """What a scanner makes of the tissue: a bias field, blur, and noise that is never negative."""
     size: Size = (tissue.shape[0], tissue.shape[1], tissue.shape[2])
     extent = max(length * spacing for length, spacing in zip(size, spacing_mm, strict=True))
-    bias = np.exp(0.15 * _smooth_noise(random, size, extent / 4, spacing_mm))
+    bias = np.exp(0.12 * _smooth_noise(random, size, extent / 4, spacing_mm))
     signal = ndimage.gaussian_filter(tissue * bias, [0.8 / spacing for spacing in spacing_mm])
-    noise = random.normal(0.0, 0.05, (2, *size))
+    noise = random.normal(0.0, 0.04, (2, *size))
     # Rician noise, as in magnitude images of MR; whole numbers, as scanners store them.
     image: Array = np.round(1000 * np.hypot(signal + noise[0], noise[1]))
     return image[None].astype(np.float32)
