@@ -36,8 +36,8 @@ def align(
         return values, []
     if not (source.world and target.world):
         raise ScanError(
-            f"{name}: size {_by(source.size)} is not the first image's {_by(target.size)}, "
-            "and no world frame tells how they lie; give both the same size, or save both as .nii.gz"
+            f"{name}: size {_by(source.size)} is not the first image's {_by(target.size)} and "
+            "no world frame tells how they lie; give both the same size, or save both as .nii.gz"
         )
     covered = _resample(np.ones(source.size, np.uint8), source, target, order=0, outside=0).mean()
     if covered == 0:
