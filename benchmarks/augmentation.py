@@ -1,9 +1,9 @@
 """What augmentation costs on one CPU thread, per patch: `python benchmarks/augmentation.py`.
 
-Each row but the last is one transform at its default probability, alone: what it adds to an `apply`
-that does nothing. CPU time, so that a busy machine changes little. For comparison, nnU-Net's
-default pipeline (batchgeneratorsv2, one core of an Intel Xeon with AVX-512) took 16.5 ms at
-40x56x40 and 482 ms at 128^3.
+The first row is an `apply` that does nothing, the last is everything; each row between is what one
+transform adds to the first, alone, at its default probability. CPU time, so that a busy machine
+changes little. For comparison: nnU-Net's default pipeline (batchgeneratorsv2, one core of an Intel
+Xeon with AVX-512) took 16.5 ms at 40x56x40 and 482 ms at 128^3.
 """
 
 import platform

@@ -3,13 +3,13 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from plans import plan_for_tests
 from torch.nn import functional as F
 
 from medseg.hparams import HParams
 from medseg.patches import intensity, spatial
 from medseg.patches.augment import STRENGTHS, Augment
 from medseg.patches.sampler import PatchBatch
-from tests.plans import plan_for_tests
 
 SIZES = {2: (20, 24), 3: (10, 12, 9)}
 dims = pytest.mark.parametrize("dim", [2, 3])
@@ -214,6 +214,16 @@ def test_rotations_are_rigid_in_mm():
     assert label.sum() == 64
 
 
+def test_matrices_are_proper_rotations_in_mm():
+    extent = np.array([24.0, 48.0, 30.0])
+    angles = np.array([[0.3, -0.2, 0.5], [0, 0, 0]], dtype=np.float32)
+    turn, still = spatial.affine_matrices(angles, np.ones(2, np.float32), (0, 1, 2), extent)
+    in_mm = turn * extent[:, None] / extent
+    np.testing.assert_allclose(in_mm @ in_mm.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(in_mm) > 0
+    np.testing.assert_array_equal(still, np.eye(3))
+
+
 def test_scales_are_fields_of_view():
     augment = augment_of(2)
     image = torch.zeros(1, 1, *SIZES[2])
@@ -274,6 +284,7 @@ def test_a_margin_is_cut_off_and_brings_in_context(dim):
     assert same(augment.apply(wide, neutral(augment, wide.image.shape)), patch)
     wide.image[:, 1] = 1
     parameters = turned(augment, wide.image.shape, 20)
+    parameters.displacements[...] = 0.1
     alone, context = augment.apply(patch, parameters).image, augment.apply(wide, parameters).image
     inside = alone[:, 1] > 1 - 1e-5
     assert not inside.all()

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from patches.cases import stored_case
+from plans import plan_for_tests
 
 from medseg.patches.sampler import PADDING, PatchSampler
 from medseg.prepare.cache import StoredCase
 from medseg.prepare.prepared import Prepared
-from tests.patches.cases import stored_case
-from tests.plans import plan_for_tests
 
 
 def sampler(sizes, seed=0, rank=0, margin=0.0, channels=1, **plan):
@@ -54,6 +54,14 @@ def test_a_third_of_each_batch_is_centred_on_foreground(batch_size, foreground):
     patches = sampler([(9, 9, 9)], patch_size=(1, 1, 1), batch_size=batch_size)
     for step in range(20):
         assert (patches.batch(step).label[-foreground:] > 0).all()
+
+
+def test_the_voxel_is_in_the_middle_unless_the_case_ends():
+    case = stored_case((15, 15, 15), channels=4)
+    voxel = np.array([[1, 7, 8, 14]], dtype=np.int32)
+    plan = plan_for_tests(patch_size=(5, 4, 5), batch_size=1, channels=4)
+    image = PatchSampler([StoredCase(case.prepared, voxel)], plan, 0).batch(0).image[0]
+    assert image[1:, 0, 0, 0].tolist() == [7 - 2, 8 - 2, 15 - 5]
 
 
 def test_classes_are_drawn_equally_often_however_rare():
