@@ -56,7 +56,7 @@ def decode(path: Path, *, colours: bool = False) -> Voxels:
                 values = _picture(path, suffix, colours)
                 return Voxels(values, Geometry(_size(values), world=False))
             values, affine = _nifti(path) if suffix in NIFTI_SUFFIXES else _torchio(path)
-            return Voxels(values, Geometry.from_affine(_size(values), affine))
+            return Voxels(values, _geometry(path, _size(values), affine))
     except ScanError:
         raise
     # Four libraries raise a dozen unrelated types for damaged files; none says it better.
@@ -158,6 +158,15 @@ def _page(image: Image.Image, colours: bool) -> npt.NDArray[np.uint8]:
     elif not colours:
         return indices
     return palette.astype(np.uint8)[indices[..., 0]]
+
+
+def _geometry(path: Path, size: Size, affine: npt.NDArray[Any]) -> Geometry:
+    try:
+        return Geometry.from_affine(size, affine)
+    except ValueError as error:
+        raise ScanError(
+            f"{path.name}: its header does not say where it lies ({error}); export it again"
+        ) from error
 
 
 def _size(values: npt.NDArray[Any]) -> Size:
