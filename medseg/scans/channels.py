@@ -31,8 +31,9 @@ class ChannelRule(BaseModel):
         """The case's name and the key of one of its files; None for a file that has no key."""
         stem = file_stem(path)
         if self.kind == "folder":
-            key = role(stem, path.parent.name)
-            return (path.parent.name, key) if key in self.keys else None
+            folder = path.absolute().parent.name
+            key = role(stem, folder)
+            return (folder, key) if key in self.keys else None
         ends = [key for key in self.keys if stem.casefold().endswith(key)]
         key = max(ends, key=len, default="")
         name = stem[: len(stem) - len(key)]
@@ -71,15 +72,17 @@ def group_inputs(
     """
     problems: list[Problem] = []
     groups: dict[tuple[Path, str], dict[str, list[Path]]] = {}
-    for path, named in _expanded(paths, rule, problems):
+    files = list(_expanded(paths, rule, problems))
+    case_folders = {path.parent for path, _ in files if rule.kind == "folder" and rule.split(path)}
+    for path, named in files:
         split = rule.split(path)
         if split is not None:
             groups.setdefault((path.parent, split[0]), {}).setdefault(split[1], []).append(path)
+        elif not named and not case_folders.isdisjoint(path.parents):
+            continue  # a case's folder may hold other files, such as its label
         elif len(rule.keys) <= 1:
-            # One file per case: nothing to tell apart, but a case's folder may hold other files.
-            if named or rule.kind != "folder":
-                groups[path, file_stem(path)] = {key: [path] for key in rule.keys or ("",)}
-        elif named or rule.kind == "suffix":
+            groups[path, file_stem(path)] = {key: [path] for key in rule.keys or ("",)}
+        else:
             problems.append(_unknown_channel(path, rule, channels))
     return _cases(groups, rule, problems), problems
 
@@ -112,9 +115,14 @@ def _expanded(
     seen: set[Path] = set()
     for text in paths:
         path = Path(text).expanduser()
-        globbed = not path.exists()
-        entries = _globbed(path) if globbed else [path]
-        files = [pair for entry in entries for pair in _files(entry, rule)]
+        try:
+            globbed = not path.exists()
+            entries = _globbed(path) if globbed else [path]
+            files = [pair for entry in entries for pair in _files(entry, rule)]
+        except OSError as error:
+            what = f"cannot be looked at ({error.strerror})"
+            problems.append(Problem(text, what, "check its name and permissions"))
+            continue
         # A glob such as new/* may well hit other files, which nobody asked for by name.
         files = [pair for pair in files if is_image_file(pair[0])] if globbed else files
         if not files:

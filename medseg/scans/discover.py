@@ -56,7 +56,12 @@ def discover(
     Raises:
         MedsegError: If a folder is missing, holds nothing, or no image in it has a label.
     """
-    dataset = _look(data, images, labels, pattern)
+    try:
+        dataset = _look(data, images, labels, pattern)
+    except OSError as error:
+        raise MedsegError(
+            f"{error.filename}: cannot be looked at ({error.strerror}); check its permissions"
+        ) from None
     if not dataset.cases:
         where = f"{images} and {labels}" if images and labels else str(data)
         first = "no image files in it"

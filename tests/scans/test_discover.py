@@ -293,7 +293,9 @@ def test_same_names_from_several_folders_stay_apart(tmp_path):
     assert [case.name for case in cases] == ["scan", "scan_2"]
 
 
-@pytest.mark.parametrize("name", ["none.nii.gz", "no*.nii.gz", "x/[a", "**.nii", "empty", "a.txt"])
+@pytest.mark.parametrize(
+    "name", ["none.nii.gz", "a" * 300, "no*.nii.gz", "x/[a", "**.nii", "empty", "a.txt"]
+)
 def test_an_input_that_is_none_is_one_problem(tmp_path, name):
     fill(tmp_path, "a.nii.gz", "a.txt", "empty/notes.txt")
     cases, wrong = group_inputs(
@@ -322,9 +324,29 @@ def test_inputs_are_grouped_by_folder(tmp_path, named):
 def test_a_case_folder_may_hold_other_files(tmp_path):
     fill(tmp_path, "p1/t1.nii.gz", "p1/flair.nii.gz", "p1/seg.nii.gz", "p2/image.nii.gz")
     assert group_inputs([str(tmp_path / "p1")], FOLDER, 2)[1] == []
+    fill(tmp_path, "p1/masks/liver.nii.gz")
+    assert (
+        group_inputs([str(tmp_path)], FOLDER, 2)[0]
+        == group_inputs([str(tmp_path / "p1")], FOLDER, 2)[0]
+    )
     single = ChannelRule(kind="folder", keys=("t1",))
     cases, _ = group_inputs([str(tmp_path / "p1"), str(tmp_path / "p2/image.nii.gz")], single, 1)
     assert names_of(cases) == {"p1": ["t1.nii.gz"], "image": ["image.nii.gz"]}
+
+
+def test_no_input_is_dropped_in_silence(tmp_path):
+    fill(tmp_path, "a.nii.gz", "b.nii.gz")
+    cases, wrong = group_inputs([str(tmp_path)], ChannelRule(kind="folder", keys=("image",)), 1)
+    assert ([case.name for case in cases], wrong) == (["a", "b"], [])
+    cases, wrong = group_inputs([str(tmp_path)], FOLDER, 2)
+    assert cases == []
+    assert [Path(problem.name).name for problem in wrong] == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_a_case_folder_is_named_from_inside_too(tmp_path, monkeypatch):
+    fill(tmp_path, "p1/p1_t1.nii.gz", "p1/p1_flair.nii.gz")
+    monkeypatch.chdir(tmp_path / "p1")
+    assert [case.name for case in group_inputs(["."], FOLDER, 2)[0]] == ["p1"]
 
 
 def test_a_model_of_one_file_per_case_takes_any_name(tmp_path):
