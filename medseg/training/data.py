@@ -69,7 +69,7 @@ def survey(hparams: HParams, device: str, progress: Progress) -> Survey:
     dataset = _find(hparams, progress)
     names = hparams.classes or dataset.class_values
     found, unreadable = fingerprint(dataset.cases, progress)
-    facts, misfits = check_cases(found, hparams.classes, hparams.channels)
+    facts, misfits = check_cases(found, names, hparams.channels)
     problems = (*dataset.problems, *unreadable, *misfits)
     progress.table(*case_table(facts, problems, dataset.layout, names))
     plan = make_plan(

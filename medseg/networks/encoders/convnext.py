@@ -9,7 +9,6 @@ from itertools import accumulate
 from operator import mul
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
@@ -73,7 +72,8 @@ class ConvNeXt(nn.Module):
         self.strides = tuple(accumulate(steps, lambda a, b: tuple(map(mul, a, b))))
         self.out_channels = tuple(size.channels * 2**stage for stage in range(len(steps)))
         depths = size.depths[: len(steps)]
-        rates = torch.linspace(0, drop_path, sum(depths)).split(depths)
+        last = max(sum(depths) - 1, 1)
+        rates = iter(drop_path * block / last for block in range(sum(depths)))
         self.stem = nn.Sequential(
             patch_convolution(in_channels, size.channels, stem_strides), ChannelNorm(size.channels)
         )
@@ -86,11 +86,11 @@ class ConvNeXt(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(
-                    ConvNeXtBlock(channels, kernel, rate, size.expansion, size.scale)
-                    for rate in stage_rates.tolist()
+                    ConvNeXtBlock(channels, kernel, next(rates), size.expansion, size.scale)
+                    for _ in range(depth)
                 )
             )
-            for channels, kernel, stage_rates in zip(self.out_channels, kernels, rates, strict=True)
+            for channels, kernel, depth in zip(self.out_channels, kernels, depths, strict=True)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
