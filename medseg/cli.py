@@ -142,9 +142,10 @@ def predict(program: str, argv: Sequence[str]) -> int:
     from medseg.console import Terminal
     from medseg.inference.job import predict_inputs
     from medseg.inference.predictor import load_predictor
-    from medseg.machine import pick_device
+    from medseg.machine import keep_freed_memory, pick_device
     from medseg.runs import latest_run
 
+    keep_freed_memory()
     predictor, rule = load_predictor(
         options.model or latest_run(Path("runs")),
         torch.device(pick_device(options.device)),
@@ -202,13 +203,9 @@ def _overlay(plan: "Plan") -> "AfterWriting":
     from medseg.report.figures import overlay_png
     from medseg.scans.read import read_subject
 
-    classes = dict(zip(plan.class_names, plan.label_values, strict=True))
-    if plan.task == "multiclass":
-        del classes[plan.class_names[0]]  # the background needs no outline
-
     def write(case: "Case", prediction: "Prediction", stem: Path) -> None:
         image = read_subject(case, with_label=False).image
-        picture = overlay_png(image, prediction.label, prediction.geometry, classes)
+        picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
         stem.with_name(f"{stem.name}_overlay.png").write_bytes(picture)
 
     return write

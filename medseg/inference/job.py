@@ -113,13 +113,10 @@ def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progre
     total = np.prod(geometry.size)
     voxel_ml = float(np.prod(geometry.spacing_mm)) / 1000
     rows: list[tuple[str, str, str]] = []
-    for index, (name, value) in enumerate(zip(plan.class_names, plan.label_values, strict=True)):
-        if plan.task == "multilabel":
-            voxels = int(np.count_nonzero(prediction.label[index]))
-        elif index == 0:
-            continue
-        else:
-            voxels = int(np.count_nonzero(prediction.label == value))
+    for index, (name, value) in enumerate(plan.scored_classes.items()):
+        multilabel = plan.task == "multilabel"
+        mask = prediction.label[index] if multilabel else prediction.label == value
+        voxels = int(np.count_nonzero(mask))
         size = f"{voxels * voxel_ml:.4g}" if geometry.world else f"{voxels / total:.2%}"
         rows.append((name, str(voxels), size))
     unit = "volume in mL" if geometry.world else "share"

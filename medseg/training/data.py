@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+import torch
+
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
 from medseg.networks.build import build_segmenter
@@ -24,6 +26,8 @@ from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover
 
 DEMO = Path("data/demo")
+_GPU_VOXELS = {2: 2**18, 3: 2**21}
+"""Largest patch, in voxels, that trains at a bearable pace on a GPU, per dimension."""
 _MEMORY_SHARE = 0.7
 """Of the free memory, what a training step may take; the rest is for data and the system."""
 
@@ -77,7 +81,7 @@ def survey(hparams: HParams, device: str, progress: Progress) -> Survey:
         hparams,
         lambda candidate: _step_bytes(candidate, hparams),
         dataset.class_values,
-        Limits(memory=int(_MEMORY_SHARE * available_memory_bytes())) if device == "cpu" else None,
+        _limits(device, hparams.dim),
     )
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in dataset.cases if case.name in usable)
@@ -109,6 +113,13 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         progress.note(f"making phantom scans in {DEMO}/ to train on; --data takes your own")
         make_demo(DEMO, progress)
     return discover(hparams.data, hparams.images, hparams.labels, hparams.pattern)
+
+
+def _limits(device: str, dim: int) -> Limits:
+    if not device.startswith("cuda"):
+        return Limits(memory=int(_MEMORY_SHARE * available_memory_bytes()))
+    free, _ = torch.cuda.mem_get_info(device)
+    return Limits(_GPU_VOXELS[dim], int(_MEMORY_SHARE * free))
 
 
 def _step_bytes(candidate: Candidate, hparams: HParams) -> int:

@@ -42,7 +42,7 @@ SIZES = [
 def test_hippocampus_is_covered_whole():
     plan = planned(many(case()))
     assert plan.patch_size == (40, 56, 40)
-    assert plan.batch_size == 4
+    assert plan.batch_size == 2
     assert plan.stem_strides == (2, 2, 2)
     assert total_strides(plan) == (8, 8, 8)
     assert plan.kernels == ((5, 5, 5),) * 3
