@@ -12,7 +12,6 @@ from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.patch import (
     BATCH_RULE,
     CPU_VOXELS,
-    FEWEST,
     Candidate,
     Limits,
     Shape,
@@ -136,7 +135,7 @@ def _patch_and_batch(
             f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
         )
     batches = [hparams.batch_size or choose_batch(choices[0].patch_size)]
-    while hparams.batch_size is None and batches[-1] > FEWEST:
+    while hparams.batch_size is None and batches[-1] > 1:
         batches.append(batches[-1] // 2)
     memory = limits.memory if hparams.max_memory is None else hparams.max_memory
     shape, batch = fit(choices, batches, cost, memory)
