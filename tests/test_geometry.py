@@ -97,10 +97,11 @@ def test_an_affine_that_is_no_grid_is_refused(broken):
 
 
 def test_parallel_axes_are_refused_and_nanometre_voxels_are_not():
-    parallel = np.eye(4)
-    parallel[:3, 1] = parallel[:3, 0]
-    with pytest.raises(ValueError, match="invertible"):
-        Geometry.from_affine((1, 1, 1), parallel)
+    for between in (0.0, 1e-8):
+        parallel = np.eye(4)
+        parallel[:2, 1] = 1.0, between
+        with pytest.raises(ValueError, match="invertible"):
+            Geometry.from_affine((1, 1, 1), parallel)
     assert Geometry.from_affine((1, 1, 1), np.diag([1e-6, 1e-6, 1e-6, 1])).spacing_mm[0] == 1e-6
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel import imageglobals
 
 _LOCK = threading.RLock()
 _STDERR = 2
@@ -18,9 +18,20 @@ def quiet() -> Generator[None, None, None]:
 
     One thread at a time: all three are properties of the process.
     """
-    with _LOCK, warnings.catch_warnings(), LoggingOutputSuppressor(), _no_stderr():
+    with _LOCK, warnings.catch_warnings(), _no_log(), _no_stderr():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _no_log() -> Generator[None, None, None]:
+    """nibabel's own suppressor takes its handlers away, and the root logger speaks instead."""
+    logger = imageglobals.logger
+    kept, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = kept
 
 
 @contextmanager
