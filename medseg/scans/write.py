@@ -111,12 +111,13 @@ def _has_two_axes(like: Path | None) -> bool:
     """Whether a file with a world frame holds a plane instead of a volume of one slice."""
     if like is None or suffix_of(like) in FLAT_SUFFIXES:
         return False
-    header = nifti_header(like)
-    if header is not None:
-        return len(header.get_data_shape()) == 2
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(like))
-    reader.ReadImageInformation()
+    with quiet():
+        header = nifti_header(like)
+        if header is not None:
+            return len(header.get_data_shape()) == 2
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(like))
+        reader.ReadImageInformation()
     return reader.GetDimension() == 2
 
 
