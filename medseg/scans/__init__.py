@@ -1,1 +1,1 @@
-"""Files on disk <-> subjects: the only room that sees nibabel, SimpleITK, torchio's readers and image files."""
+"""Files on disk <-> subjects: the only room that sees nibabel, SimpleITK and torchio's readers."""

@@ -46,8 +46,8 @@ class Subject:
     Attributes:
         name: The case's name.
         image: (channels, *size), finite.
-        label: Values as in the files, (layers, *size): one label map, or one layer per mask file; None if
-            unlabelled.
+        label: Values as in the files, (layers, *size): one label map, or one layer per mask file;
+            None if unlabelled.
         geometry: The grid both are on.
         warnings: What had to be mended while reading, one line each, without the case's name.
     """

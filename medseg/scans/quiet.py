@@ -25,7 +25,7 @@ def quiet() -> Generator[None, None, None]:
 
 @contextmanager
 def _no_log() -> Generator[None, None, None]:
-    """By hand: nibabel's own suppressor only takes its handlers away, and the root logger speaks."""
+    """By hand: nibabel's own suppressor takes its handlers away, and the root logger speaks."""
     logger = imageglobals.logger
     kept, logger.disabled = logger.disabled, True
     try:
