@@ -1,7 +1,7 @@
 """The run folder and the model file, written and read in one place.
 
-A model file is self-contained: safetensors weights, and the plan and the network's name as its metadata. Reading one
-executes nothing.
+A model file is self-contained: safetensors weights, and the plan and the network's name as its
+metadata. Reading one executes nothing, and takes no more memory than the file is large.
 """
 
 import contextlib
@@ -9,8 +9,9 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from textwrap import shorten
 
-from pydantic import ValidationError
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -22,6 +23,16 @@ from medseg.plan.plan import Frozen, Plan
 from medseg.scans.channels import ChannelRule
 
 _DESCRIPTION = "medseg"
+_UNFIT = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+)
+"""What reading a foreign file, or building what its plan claims, may raise."""
 
 
 class ModelCard(Frozen):
@@ -88,7 +99,7 @@ class Run:
 
     @classmethod
     def create(cls, output: Path | None, name: str) -> "Run":
-        """A new run folder, and the newest from now on.
+        """A new run folder.
 
         Args:
             output: The folder; None takes `runs/<name>-<date>-<time>`.
@@ -99,18 +110,24 @@ class Run:
         """
         if output is None:
             output = Path("runs") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-        if (output / "model.safetensors").exists() or (output / "last.ckpt").exists():
+        run = cls(output)
+        if run.model.exists() or run.checkpoint.exists():
             raise MedsegError(
                 f"output {output} already holds a run: choose another --output, or add --resume"
             )
         try:
             output.mkdir(parents=True, exist_ok=True)
-            write_text(output.parent / "latest", output.name)
+            run.log.touch()
         except OSError as error:
             raise MedsegError(
                 f"output {output} cannot be written ({error.strerror}): choose another --output"
             ) from None
-        return cls(output)
+        return run
+
+    def become_latest(self) -> None:
+        """Be what `latest_run` finds, for a run that could start."""
+        with contextlib.suppress(OSError):  # a run is none the worse for it
+            write_text(self.folder.parent / "latest", self.folder.name)
 
 
 def latest_run(folder: Path) -> Path:
@@ -119,10 +136,10 @@ def latest_run(folder: Path) -> Path:
     Raises:
         MedsegError: If there is none.
     """
-    with contextlib.suppress(OSError):
-        run = folder / (folder / "latest").read_text(encoding="utf-8").strip()
-        if run.parent == folder and run.is_dir():
-            return run
+    with contextlib.suppress(OSError, ValueError):  # no such file, or no such text
+        name = (folder / "latest").read_text(encoding="utf-8").strip()
+        if name not in ("", "..") and Path(name).name == name and (folder / name).is_dir():
+            return folder / name
     raise MedsegError(f"no run found in {folder}/: train one first, or name one with --model")
 
 
@@ -157,13 +174,14 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
             description = (stored.metadata() or {}).get(_DESCRIPTION, "")
             card = ModelCard.model_validate_json(description)
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        network = build_segmenter(
-            card.plan, card.encoder, card.head, multilabel=card.plan.task == "multilabel"
-        )
-        network.load_state_dict(weights)
-    except (SafetensorError, ValidationError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+        with torch.device("meta"):
+            network = build_segmenter(
+                card.plan, card.encoder, card.head, multilabel=card.plan.task == "multilabel"
+            )
+        network.load_state_dict(weights, assign=True)
+    except _UNFIT as error:
         raise MedsegError(
-            f"model {file}: not a model file of this medseg ({reason}); train again, or name another"
+            f"model {file}: not a model file of this medseg ({shorten(str(error), 120)}); "
+            "train again, or name another"
         ) from None
-    return network.eval(), card
+    return network.float().eval(), card

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medseg.types import Images, Labels, PointFeatures, PointLabels, Points
+from medseg.types import Images, Labels, Maps, PointFeatures, PointLabels, Points
 
 _RADIUS = {0: 0.5, 1: 1.0, 3: 2.0}
 _BLOCK_ROWS = 64
@@ -134,7 +134,7 @@ def labels_at(labels: Labels, points: Points) -> PointLabels:
     return labels.flatten(2).gather(2, flat[:, None].expand(-1, labels.shape[1], -1))
 
 
-def upsample(x: Images, factors: Sequence[int]) -> Images:
+def upsample(x: Images, factors: Sequence[int]) -> Maps:
     """Linear upsampling by whole factors; an axis with factor 1 is untouched."""
     if all(factor == 1 for factor in factors):
         return x

@@ -1,12 +1,16 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from medseg.geometry import Geometry, Size
 from medseg.scans.phantom import phantom
 from medseg.scans.write import write_image, write_label_map
 
 CASES = 5
+
+# Tensors of tests are small: a second thread costs more than it does.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", params=[2, 3])

@@ -1,4 +1,7 @@
-"""How much each voxel of a window counts where windows overlap: most in its middle, where the context is whole."""
+"""How much each voxel of a window counts where windows overlap.
+
+Most in its middle, where the context is whole.
+"""
 
 from collections.abc import Sequence
 
@@ -10,7 +13,7 @@ _FLOOR = 1e-3
 
 
 def blend_weights(window: Sequence[int]) -> Tensor:
-    """A separable Gaussian of sigma = window / 8 per axis (as nnU-Net's), 1 in the middle and never 0.
+    """A separable Gaussian of sigma = window / 8 per axis (as nnU-Net's), never 0.
 
     Returns:
         float32 of shape `window`.

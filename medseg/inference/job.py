@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from medseg.scans.formats import WORLD_SUFFIXES, suffix_of
 from medseg.scans.write import write_image, write_label_map
 
 
+@runtime_checkable
 class Segments(Protocol):
     """What the job needs of a `Predictor`."""
 

@@ -31,7 +31,8 @@ class Prediction:
 
     Attributes:
         name: The case's name.
-        label: Multiclass: (*size) of the values in the user's files. Multilabel: (classes, *size) of 0 and 1.
+        label: Multiclass: (*size) of the values in the user's files. Multilabel: (classes, *size)
+            of 0 and 1.
         probabilities: (classes, *size), if asked for.
         geometry: The scan's grid.
         warnings: What had to be mended while reading.

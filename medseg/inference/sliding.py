@@ -1,7 +1,7 @@
 """One calculation of logits for a whole volume: in validation, in prediction, in 2D and in 3D."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import prod
 from typing import NamedTuple
@@ -25,7 +25,8 @@ class Sliding(NamedTuple):
         overlap: Least share of a window that its neighbour covers too, in [0, 1).
         batch_size: Windows given to the network at once.
         num_outputs: Channels of the logits.
-        memory_bytes: Logits larger than this are kept in a temporary file; None keeps them in memory.
+        memory_bytes: Logits larger than this are kept in a temporary file; None keeps them in
+            memory.
     """
 
     window: Size
@@ -39,7 +40,7 @@ class Sliding(NamedTuple):
 @contextmanager
 def sliding_logits(
     network: Callable[[Images], Logits], image: Tensor, sliding: Sliding, device: torch.device
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """Blend the network's logits over windows that cover the volume.
 
     A volume smaller than the window is padded as in training: with zero, the mean after
@@ -88,7 +89,7 @@ def _pad(image: Tensor, window: Size) -> Tensor:
 
 
 @contextmanager
-def _storage(shape: tuple[int, ...], memory_bytes: int | None) -> Iterator[Tensor]:
+def _storage(shape: tuple[int, ...], memory_bytes: int | None) -> Generator[Tensor, None, None]:
     if memory_bytes is None or 4 * prod(shape) <= memory_bytes:
         yield torch.zeros(shape)
         return

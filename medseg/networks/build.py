@@ -2,38 +2,37 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
-
-from torch import nn
+from typing import Protocol, runtime_checkable
 
 from medseg.networks.decoder import Decoder
 from medseg.networks.encoders.convnext import SIZES, ConvNeXt
 from medseg.networks.point_rend import PointRendHead
-from medseg.networks.segmenter import DenseHead, DetailStem, Segmenter
+from medseg.networks.segmenter import DenseHead, DetailStem, Encoder, Head, Segmenter
 
 _DETAIL_CHANNELS = 16
 
-ENCODERS: dict[str, Callable[..., ConvNeXt]] = {
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     name: partial(ConvNeXt, size=size) for name, size in SIZES.items()
 }
 
 
 def _point_rend(
     fine_channels: Sequence[int], num_outputs: int, strides: Sequence[int], *, multilabel: bool
-) -> nn.Module:
+) -> Head:
     return PointRendHead(fine_channels, num_outputs, strides, multilabel=multilabel)
 
 
 def _dense(
     fine_channels: Sequence[int], num_outputs: int, strides: Sequence[int], *, multilabel: bool
-) -> nn.Module:
+) -> Head:
     del multilabel
     return DenseHead(fine_channels, num_outputs, strides)
 
 
-HEADS: dict[str, Callable[..., nn.Module]] = {"pointrend": _point_rend, "dense": _dense}
+HEADS: dict[str, Callable[..., Head]] = {"pointrend": _point_rend, "dense": _dense}
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """What a network is built from; a `Plan` has it."""
 

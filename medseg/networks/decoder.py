@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
 from medseg.networks.layers.nd import CONVOLUTIONS
 from medseg.networks.layers.norm import ChannelNorm
 from medseg.sampling import upsample
+from medseg.types import Maps
 
 
 class Decoder(nn.Module):
-    """Walks from the coarsest map to the finest; each level adds what it knows, and one block mixes it.
+    """Walks from the coarsest map to the finest; each level adds what it knows, a block mixes it.
 
     Light on purpose: the point head restores what is finer than the stem's stride.
 
@@ -43,7 +44,7 @@ class Decoder(nn.Module):
             ConvNeXtBlock(channels[i], kernels[i], expansion=2, scale=1.0) for i in levels
         )
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, maps: Sequence[Maps]) -> Maps:
         """Decode."""
         x = maps[-1]
         for i in reversed(range(len(maps) - 1)):

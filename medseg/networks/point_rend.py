@@ -1,9 +1,11 @@
-"""Segmentation as rendering: boundaries are refined at points. Kirillov et al. 2020, arXiv:1912.08193.
+"""Segmentation as rendering: boundaries are refined at points.
 
-Differs: any number of spatial axes; the number of points follows the surface of the patch and not its volume.
+PointRend, Kirillov et al. 2020, arXiv:1912.08193. Differs: any number of spatial axes; the number
+of points follows the surface of the patch and not its volume.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
@@ -12,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medseg.sampling import sample_points, upsample
+from medseg.types import Logits, Maps, PointFeatures, Points
 
-_POINTS_PER_SURFACE = {2: 2.0, 3: 1.0}
+_POINTS_PER_SURFACE = {2: 4.0, 3: 1.0}
 _INFERENCE_FACTOR = 4
 _OVERSAMPLING = 3
 _IMPORTANT_SHARE = 0.75
@@ -27,8 +30,8 @@ class Features(NamedTuple):
         coarse: Logits at the decoder's resolution, (batch, classes, *spatial).
     """
 
-    fine: tuple[Tensor, ...]
-    coarse: Tensor
+    fine: tuple[Maps, ...]
+    coarse: Logits
 
 
 class HeadOutput(NamedTuple):
@@ -40,9 +43,9 @@ class HeadOutput(NamedTuple):
         point_logits: (batch, classes, points), or None.
     """
 
-    logits: Tensor
-    points: Tensor | None = None
-    point_logits: Tensor | None = None
+    logits: Logits
+    points: Points | None = None
+    point_logits: PointFeatures | None = None
 
 
 def num_points(size: Sequence[int]) -> int:
@@ -51,7 +54,7 @@ def num_points(size: Sequence[int]) -> int:
     return max(1, round(_POINTS_PER_SURFACE[dim] * prod(size) ** ((dim - 1) / dim)))
 
 
-def uncertainty(logits: Tensor, *, multilabel: bool) -> Tensor:
+def uncertainty(logits: Logits, *, multilabel: bool) -> Tensor:
     """How undecided each position is; larger is less certain.
 
     Shape:
@@ -63,7 +66,7 @@ def uncertainty(logits: Tensor, *, multilabel: bool) -> Tensor:
     return second - first
 
 
-def training_points(coarse: Tensor, count: int, *, multilabel: bool) -> Tensor:
+def training_points(coarse: Logits, count: int, *, multilabel: bool) -> Points:
     """Random points, three quarters of them where the coarse logits are least certain.
 
     Args:
@@ -103,12 +106,11 @@ class PointMLP(nn.Module):
         super().__init__()
         widths = [sum(fine_channels), *[hidden] * layers]
         self.hidden = nn.ModuleList(
-            nn.Linear(before + num_outputs, after)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            nn.Linear(before + num_outputs, after) for before, after in pairwise(widths)
         )
         self.last = nn.Linear(hidden + num_outputs, num_outputs)
 
-    def forward(self, features: Features, points: Tensor) -> Tensor:
+    def forward(self, features: Features, points: Points) -> PointFeatures:
         """Classify the points."""
         coarse = sample_points(features.coarse, points).transpose(1, 2)
         x = torch.cat([sample_points(fine, points) for fine in features.fine], 1).transpose(1, 2)
@@ -150,8 +152,8 @@ class PointRendHead(nn.Module):
         points = training_points(features.coarse, count, multilabel=self.multilabel)
         return HeadOutput(logits, points, self.mlp(features, points))
 
-    def forward(self, features: Features) -> Tensor:
-        """Refine coarse to fine: double the resolution, re-predict the least certain voxels, repeat."""
+    def forward(self, features: Features) -> Logits:
+        """Double the resolution, predict the least certain voxels again, repeat."""
         logits = features.coarse
         remaining = self.strides
         while any(stride > 1 for stride in remaining):
@@ -161,7 +163,7 @@ class PointRendHead(nn.Module):
             logits = self._refine(features, logits)
         return logits
 
-    def _refine(self, features: Features, logits: Tensor) -> Tensor:
+    def _refine(self, features: Features, logits: Logits) -> Logits:
         size = logits.shape[2:]
         voxels = prod(size)
         count = min(voxels, _INFERENCE_FACTOR * num_points(size))
@@ -172,8 +174,8 @@ class PointRendHead(nn.Module):
         return flat.scatter(2, index, fine.to(flat.dtype)).reshape(logits.shape)
 
 
-def voxel_centres(indices: Tensor, size: Sequence[int]) -> Tensor:
-    """Flat voxel indices (batch, points) of a grid -> positions of their centres (batch, points, dim) in [0, 1]."""
+def voxel_centres(indices: Tensor, size: Sequence[int]) -> Points:
+    """Flat voxel indices of a grid, (batch, points) -> positions of their centres."""
     axes: list[Tensor] = []
     for length in reversed(size):
         axes.append(((indices % length) + 0.5) / length)

@@ -1,25 +1,40 @@
 """Detail stem + encoder + decoder + head: the whole network."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from medseg.networks.layers.nd import CONVOLUTIONS, channels_last
 from medseg.networks.layers.norm import ChannelNorm
 from medseg.networks.point_rend import Features, HeadOutput
 from medseg.sampling import upsample
+from medseg.types import Images, Logits, Maps
 
 
+@runtime_checkable
 class Encoder(Protocol):
-    """What every encoder promises: `out_channels` and cumulative `strides` of its maps, finest first."""
+    """What every encoder promises: maps, finest first, and their channels and total strides."""
 
     out_channels: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
 
-    def __call__(self, x: Tensor) -> list[Tensor]:
+    def __call__(self, x: Images) -> list[Maps]:
         """(batch, channels, *spatial) -> one map per stage."""
+        ...
+
+
+@runtime_checkable
+class Head(Protocol):
+    """What every head promises: features as in `Features` -> logits at the patch's resolution."""
+
+    def training_output(self, features: Features) -> HeadOutput:
+        """What the loss reads."""
+        ...
+
+    def __call__(self, features: Features) -> Logits:
+        """What the user gets."""
         ...
 
 
@@ -42,7 +57,7 @@ class DetailStem(nn.Module):
         )
         self.norm = ChannelNorm(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Images) -> Maps:
         """Convolve."""
         return F.gelu(self.norm(self.convolution(channels_last(x))))
 
@@ -73,7 +88,7 @@ class DenseHead(nn.Module):
         """Dense logits alone."""
         return HeadOutput(self(features))
 
-    def forward(self, features: Features) -> Tensor:
+    def forward(self, features: Features) -> Logits:
         """Evaluate everywhere."""
         *detail, decoded = features.fine
         x = upsample(self.reduce(decoded), self.strides)
@@ -97,9 +112,9 @@ class Segmenter(nn.Module):
     def __init__(
         self,
         detail: nn.Module | None,
-        encoder: nn.Module,
+        encoder: Encoder,
         decoder: nn.Module,
-        head: nn.Module,
+        head: Head,
         num_outputs: int,
     ) -> None:
         super().__init__()
@@ -107,21 +122,21 @@ class Segmenter(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.head = head
-        self.total_strides: tuple[int, ...] = encoder.strides[-1]  # pyright: ignore
+        self.total_strides = encoder.strides[-1]
         dim = len(self.total_strides)
-        self.coarse = CONVOLUTIONS[dim](encoder.out_channels[0], num_outputs, 1)  # pyright: ignore
+        self.coarse = CONVOLUTIONS[dim](encoder.out_channels[0], num_outputs, 1)
 
-    def features(self, x: Tensor) -> Features:
+    def features(self, x: Images) -> Features:
         """What the head reads; every axis of `x` must be divisible by its total stride."""
         detail = () if self.detail is None else (self.detail(x),)
         decoded = self.decoder(self.encoder(*(detail or (x,))))
         return Features((*detail, decoded), self.coarse(decoded))
 
-    def training_output(self, x: Tensor) -> HeadOutput:
+    def training_output(self, x: Images) -> HeadOutput:
         """What the loss reads."""
-        return self.head.training_output(self.features(x))  # pyright: ignore
+        return self.head.training_output(self.features(x))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Images) -> Logits:
         """Segment; sizes that do not divide by the total stride are padded and cropped back."""
         size = x.shape[2:]
         missing = [

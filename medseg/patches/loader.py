@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from queue import Empty, Queue
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from weakref import WeakSet
 
 from medseg.patches.sampler import PatchBatch
@@ -13,6 +13,7 @@ from medseg.patches.sampler import PatchBatch
 _PATIENCE_S = 0.5
 
 
+@runtime_checkable
 class BatchSource(Protocol):
     """What makes the batch of a step, purely: `PatchSampler`."""
 

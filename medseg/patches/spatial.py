@@ -65,7 +65,7 @@ def affine_matrices(
 
 def warp(
     image: Images, label: Labels, matrices: Floats, displacements: Floats, patch_size: Sequence[int]
-) -> tuple[Images, Labels]:
+) -> tuple[Tensor, Tensor]:
     """Resample the items that are moved; cut the middle out of the others, bit by bit.
 
     What comes from outside is 0 in both, as in the sampler.

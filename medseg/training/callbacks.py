@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ from medseg.training.schedule import Budget, TimeBudget
 from medseg.training.task import SegmentationTask
 from medseg.training.validation import ValidationCase, Validator, mean_dice
 
+_LOG_EVERY = 10
 _PACE_AFTER = 20
 _CHECKPOINT_EVERY_S = 45.0
 _VALIDATION_SHARE = 0.04
@@ -42,13 +43,13 @@ class Ending(Callback):
         self.interrupted = False
         self._budget = budget
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Stop in time."""
         if self.interrupted or self._budget.position(trainer.global_step) >= 1:
             trainer.should_stop = True
 
     @contextmanager
-    def on_interrupt(self) -> Iterator[None]:
+    def on_interrupt(self) -> Generator[None, None, None]:
         """Within, the first Ctrl-C asks for an end; the second is as everywhere."""
 
         def ask(number: int, frame: FrameType | None) -> None:
@@ -74,7 +75,7 @@ class Checkpoint(Callback):
         self._file = file
         self._last = time.monotonic()
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Save now and then, and at the end: later hooks replace the weights by their average."""
         if trainer.should_stop or time.monotonic() - self._last > _CHECKPOINT_EVERY_S:
             trainer.save_checkpoint(self._file)
@@ -99,7 +100,7 @@ class Display(Callback):
         self._began = (0, 0.0)
         self.dice = ""
 
-    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Open the bar."""
         what = "training" if self._in_steps else "training (seconds)"
         self._bar = self._progress.track(range(self._total), what, self._total)
@@ -109,8 +110,9 @@ class Display(Callback):
         self,
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
-        outputs: Any,  # noqa: ANN401
-        *_: Any,  # noqa: ANN401
+        outputs: Any,
+        *_: Any,
+        **__: Any,
     ) -> None:
         """Move the bar; the loss is looked at only now and then, since a GPU would have to wait."""
         del pl_module
@@ -119,7 +121,7 @@ class Display(Callback):
         while self._shown < min(done, self._total):
             next(self._bar, None)
             self._shown += 1
-        if step % trainer.log_every_n_steps == 0:
+        if step % _LOG_EVERY == 0:
             loss: Tensor = outputs["loss"]
             if not torch.isfinite(loss):
                 raise TrainingError(
@@ -132,7 +134,7 @@ class Display(Callback):
         if step - self._began[0] == _PACE_AFTER:
             self._say_pace(step)
 
-    def on_train_end(self, *_: Any) -> None:  # noqa: ANN401
+    def on_train_end(self, *_: Any, **__: Any) -> None:
         """Close the bar."""
         self._bar = iter(())
 
@@ -183,7 +185,8 @@ class Monitor(Callback):
         self,
         trainer: lightning.Trainer,
         pl_module: lightning.LightningModule,
-        *_: Any,  # noqa: ANN401
+        *_: Any,
+        **__: Any,
     ) -> None:
         """Validate when it is due."""
         position = self._budget.position(trainer.global_step)

@@ -94,6 +94,7 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     plan = found.plan
     plan.save(run.plan)
     _resolved(hparams, plan).save(run.hparams)
+    run.become_latest()
     return _Start(run, hparams, found, plan, None)
 
 

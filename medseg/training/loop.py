@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,6 @@ from medseg.training.schedule import Budget
 from medseg.training.task import Optimisation, SegmentationTask
 from medseg.training.validation import Validator
 
-_LOG_EVERY = 10
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
@@ -111,13 +110,13 @@ def optimise(loop: Loop, progress: Progress) -> bool:
     )
     # In this order: the end is known, then the average is made, validated and saved.
     callbacks = [ending, averaging, monitor, Checkpoint(loop.run.checkpoint), display]
-    trainer = _trainer(loop, callbacks)
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
     sampler = PatchSampler(loop.data.training, plan, hparams.seed)
-    with _quiet(), ending.on_interrupt():
-        with PatchLoader(sampler, step, transform=extra if transforms else None) as loader:
-            trainer.fit(task, loader, ckpt_path=loop.checkpoint, weights_only=True)
+    loader = PatchLoader(sampler, step, transform=extra if transforms else None)
+    with _quiet(), ending.on_interrupt(), loader:
+        trainer = _trainer(loop, callbacks)
+        trainer.fit(task, loader, ckpt_path=loop.checkpoint, weights_only=True)
     loop.network.to(loop.device).eval()
     if ending.interrupted and loop.run.model.exists():
         loop.network.load_state_dict(load_model(loop.run.model)[0].state_dict())
@@ -139,9 +138,10 @@ def _restart(loop: Loop) -> int:
     return step
 
 
-def _trainer(loop: Loop, callbacks: list[Callback]) -> lightning.Trainer:
+def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
     hparams, device = loop.hparams, loop.device
-    one = [device.index] if device.index is not None else 1
+    # A device without a number has None for one, whatever the annotation says.
+    one = [device.index] if device.index is not None else 1  # pyright: ignore[reportUnnecessaryComparison]
     return lightning.Trainer(
         accelerator="gpu" if device.type == "cuda" else device.type,
         devices=one,
@@ -149,12 +149,11 @@ def _trainer(loop: Loop, callbacks: list[Callback]) -> lightning.Trainer:
         max_epochs=-1,
         gradient_clip_val=hparams.gradient_clip,
         deterministic=hparams.deterministic,
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         logger=[
             JsonLines(loop.run.metrics, loop.budget),
             TensorBoardLogger(loop.run.folder, name="tensorboard", version=""),
         ],
-        log_every_n_steps=_LOG_EVERY,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -175,8 +174,8 @@ def _network_spacing(plan: Plan) -> tuple[float, ...]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's advice is about loaders with workers and loops with epochs; we have neither."""
+def _quiet() -> Generator[None, None, None]:
+    """Lightning's advice is about loaders with workers, loops with epochs and other products."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

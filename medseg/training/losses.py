@@ -1,8 +1,8 @@
-"""What training minimises: overlap and cross-entropy over the patch, cross-entropy at the points."""
+"""What training minimises: overlap and cross-entropy over the patch, the latter at points too."""
 
 from collections.abc import Callable
 
-from monai.losses import DiceCELoss, DiceFocalLoss
+from monai.losses.dice import DiceCELoss, DiceFocalLoss
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class JsonLines(Logger):
         return ""
 
     @rank_zero_only
-    def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *_: Any, **__: Any) -> None:  # noqa: ANN401 - Lightning's signature
+    def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """They are in hparams.json."""
 
     @rank_zero_only
@@ -52,8 +53,6 @@ def read_records(file: Path) -> list[dict[str, float]]:
     """The lines that are whole; a kill may have cut the last."""
     records: list[dict[str, float]] = []
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
-        try:
+        with suppress(json.JSONDecodeError):
             records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
     return records

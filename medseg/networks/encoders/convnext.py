@@ -1,7 +1,7 @@
 """ConvNeXt over any number of spatial axes. Liu et al. 2022, arXiv:2201.03545.
 
-Differs: strides and kernels are set per axis, so that thin axes keep their few voxels. The small sizes are ours: their
-stem halves instead of quartering, and their layer scale starts at 1, because they are shallow and trained for minutes.
+Differs: strides and kernels are set per axis, so that thin axes keep their few voxels. The small
+sizes are ours: their layer scale starts at 1, because they are shallow and trained for minutes.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from itertools import accumulate
 from operator import mul
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
 from medseg.networks.layers.nd import channels_last, patch_convolution
 from medseg.networks.layers.norm import ChannelNorm
+from medseg.types import Images, Maps
 
 
 class ConvNeXtSize(NamedTuple):
@@ -93,7 +94,7 @@ class ConvNeXt(nn.Module):
             for channels, kernel, depth in zip(self.out_channels, kernels, depths, strict=True)
         )
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Images) -> list[Maps]:
         """Encode."""
         x = self.stages[0](self.stem(channels_last(x)))
         maps = [x]

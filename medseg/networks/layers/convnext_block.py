@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from medseg.networks.layers.depthwise import DepthwiseConv
 from medseg.networks.layers.drop_path import DropPath
+from medseg.types import Images
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution, LayerNorm, pointwise expansion, GELU, pointwise back, layer scale, residual.
+    """Depthwise convolution, LayerNorm, pointwise, GELU, pointwise, layer scale, residual.
 
     Args:
         channels: Input and output channels.
@@ -39,7 +40,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), scale))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Images) -> Images:
         """Transform."""
         tokens = self.norm(self.depthwise(x).movedim(1, -1))
         tokens = self.project(F.gelu(self.expand(tokens))) * self.scale

@@ -1,8 +1,9 @@
 """Depthwise convolution whose backward pass is as fast as its forward pass on a CPU.
 
-The library's backward for depthwise kernels takes 10 to 60 times its forward. Both halves of it have an exact form as
-a forward convolution: the input's gradient is a depthwise convolution with the kernel flipped, and the weight's
-gradient is one with the roles exchanged, the output's gradient being the kernel.
+The library's backward for depthwise kernels takes 10 to 60 times its forward. Both halves of it
+have an exact form as a forward convolution: the input's gradient is a depthwise convolution with
+the kernel flipped, and the weight's gradient is one with the roles exchanged, the output's
+gradient being the kernel.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medseg.networks.layers.nd import channels_last
+from medseg.types import Images
 
 _CONVOLVE = {2: F.conv2d, 3: F.conv3d}
 
@@ -66,7 +68,7 @@ class DepthwiseConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(channels, 1, *kernel).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Images) -> Images:
         """Convolve."""
         x = channels_last(x)
         if x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():

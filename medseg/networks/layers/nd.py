@@ -1,17 +1,20 @@
 """What differs between 2D and 3D in torch's own layers, looked up once when a network is built."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+from medseg.types import Images
+
+CONVOLUTIONS: dict[int, Callable[..., nn.Conv2d | nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
-def channels_last(x: Tensor) -> Tensor:
+def channels_last(x: Images) -> Images:
     """The same tensor with its channels contiguous in memory: (batch, channels, *spatial).
 
-    Convolutions are several times faster so on a CPU, and a move of the channel axis to the end is free.
+    Convolutions are several times faster so on a CPU, and a move of the channel axis to the end is
+    free.
     """
     if x.ndim == 4:
         return x.contiguous(memory_format=torch.channels_last)
