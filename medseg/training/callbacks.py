@@ -121,7 +121,7 @@ class Display(Callback):
         while self._shown < min(done, self._total):
             next(self._bar, None)
             self._shown += 1
-        if step % _LOG_EVERY == 0:
+        if step % _LOG_EVERY == 0 or trainer.should_stop:
             loss: Tensor = outputs["loss"]
             if not torch.isfinite(loss):
                 raise TrainingError(
