@@ -1,4 +1,4 @@
-"""The table a user sees before work starts: what was found, and what is wrong with what."""
+"""The tables a user sees before work starts: what was found, what is wrong with what, the plan."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from medseg.plan.fingerprint import CaseFacts, Fingerprint
+from medseg.plan.plan import Normalisation, Plan
+from medseg.plan.spacing import AXES
 from medseg.scans.case import Problem
 
 _SHOWN_CLASSES = 60
@@ -16,8 +18,8 @@ class Table(NamedTuple):
     """Arguments of `Progress.table`."""
 
     title: str
-    header: tuple[str, str]
-    rows: tuple[tuple[str, str], ...]
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def case_table(
@@ -49,6 +51,39 @@ def case_table(
         ]
     rows += [(problem.name, f"{problem.what}; {problem.remedy}") for problem in problems]
     return Table("Your data", ("what", "found"), tuple(rows))
+
+
+def plan_table(plan: Plan) -> Table:
+    """What will be done, choice by choice, and why."""
+    axes = [axis for axis in AXES if AXES.index(axis) != plan.slice_axis]
+    words = {
+        "classes": ", ".join(
+            f"{name} ({value})"
+            for name, value in zip(plan.class_names, plan.label_values, strict=True)
+        ),
+        "slice_axis": "-" if plan.slice_axis is None else AXES[plan.slice_axis],
+        "flip_axes": ", ".join(axes[axis] for axis in plan.flip_axes) or "-",
+    }
+    rows = [
+        (choice, words.get(choice) or _words(getattr(plan, choice)), reason)
+        for choice, reason in plan.reasons.items()
+    ]
+    return Table("The plan", ("choice", "value", "why"), tuple(rows))
+
+
+def _words(value: object) -> str:
+    """A plan's value as a person writes it: 1.98x1.98x2.5, and lists with commas."""
+    match value:
+        case None | ():
+            return "-"
+        case Normalisation():
+            return value.kind
+        case (int() | float(), *_):
+            return "x".join(f"{number:.3g}" for number in value)
+        case tuple():
+            return ", ".join(map(_words, value))
+        case _:
+            return str(value)
 
 
 def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[tuple[str, str]]:

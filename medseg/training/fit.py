@@ -9,6 +9,7 @@ import torch
 from medseg.errors import MedsegError, SettingsError, TrainingError
 from medseg.hparams import HParams
 from medseg.machine import keep_freed_memory, pick_device
+from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.progress import Logged, Progress
 from medseg.runs import ModelCard, Run, latest_run
@@ -51,8 +52,7 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     start = _resume(hparams, device, progress) if resume else _begin(hparams, device, progress)
     run, hparams, plan = start.run, start.hparams, start.plan
     progress = Logged(progress, run.log)
-    for choice, reason in plan.reasons.items():
-        progress.note(f"{choice}: {getattr(plan, choice, '')} - {reason}")
+    progress.table(*plan_table(plan))
     data = prepare_data(start.found.cases, plan, hparams, run.folder.parent / "prepared", progress)
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")

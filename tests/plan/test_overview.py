@@ -1,8 +1,10 @@
 """The table names what was found and what was left out."""
 
-from medseg.plan.overview import case_table
+from medseg.plan.overview import case_table, plan_table
+from medseg.plan.plan import Normalisation
 from medseg.scans.case import Problem
 from tests.plan.facts import case, many
+from tests.plans import plan_for_tests
 
 
 def test_the_table():
@@ -32,3 +34,34 @@ def test_masks_are_numbered_by_file():
 
 def test_no_case_is_a_table_too():
     assert dict(case_table(many(), ()).rows) == {"cases": "0"}
+
+
+def test_the_plan_is_in_a_persons_words():
+    choices = (
+        "slice_axis", "classes", "normalisation", "spacing_mm", "patch_size", "batch_size",
+        "kernels", "flip_axes", "steps",
+    )  # fmt: skip
+    plan = plan_for_tests(
+        dim=2,
+        slice_axis=1,
+        spacing_mm=(0.97512, 3, 0.97512),
+        normalisation=(Normalisation(kind="body"), Normalisation(kind="image")),
+        channels=2,
+        flip_axes=(1,),
+        steps=None,
+        reasons=dict.fromkeys(choices, "because"),
+    )
+    table = plan_table(plan)
+    assert {len(row) for row in table.rows} == {len(table.header)}
+    assert {choice: value for choice, value, _ in table.rows} == {
+        "slice_axis": "y",
+        "classes": "background (0), organ (1), lesion (2)",
+        "normalisation": "body, image",
+        "spacing_mm": "0.975x3x0.975",
+        "patch_size": "16x16",
+        "batch_size": "2",
+        "kernels": "5x5, 5x5",
+        "flip_axes": "z",
+        "steps": "-",
+    }
+    assert {reason for *_, reason in table.rows} == {"because"}
