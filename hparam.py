@@ -43,7 +43,7 @@ hparams = HParams(
     # Patches per step. None: planned under the memory limit.
     batch_size=None,
     # ---- Training ----
-    # Training steps. At most one of steps, epochs and time_budget; Without any: planned.
+    # Training steps. At most one of steps, epochs and time_budget; without any: planned.
     steps=None,
     # Training length in passes over the training cases.
     epochs=None,

@@ -101,7 +101,7 @@ class HParams(Settings):
 
     # --- training
     steps: PositiveInt | None = None
-    """Training steps. At most one of steps, epochs and time_budget; Without any: planned."""
+    """Training steps. At most one of steps, epochs and time_budget; without any: planned."""
     epochs: PositiveInt | None = None
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None

@@ -69,8 +69,8 @@ def evaluate_folders(
             scores += scored
     if strays and classes is None:
         progress.warn(
-            f"predictions hold {sorted(strays)}, which no reference does: counted as background;"
-            " convert them if they mean a class"
+            f"predictions hold {_some(strays)}, which no reference does: counted as"
+            " background; convert them if they mean a class"
         )
     return summarise(scores, tolerance_mm=tolerance_mm), tuple(problems)
 
@@ -152,6 +152,12 @@ def _masks(entry: Entry) -> dict[str, Path]:
 
 def _values(labels: Labels) -> set[int]:
     return {int(value) for value in np.unique(labels)} - {0}
+
+
+def _some(values: set[int], most: int = 5) -> str:
+    """The smallest of the values; an image taken for a label map has thousands."""
+    shown = ", ".join(str(value) for value in sorted(values)[:most])
+    return shown + f" and {len(values) - most} more" * (len(values) > most)
 
 
 def _text(geometry: Geometry) -> str:

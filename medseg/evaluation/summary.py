@@ -150,8 +150,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     dice = number(row.dice.mean, ".3f")
     if row.dice.low is not None:
         dice += f" [{row.dice.low:.3f}, {row.dice.high:.3f}]"
+    plain = row.value is None or row.name in (f"class {row.value}", f"class_{row.value}")
     return (
-        row.name if row.value is None else f"{row.name} ({row.value})",
+        row.name if plain else f"{row.name} ({row.value})",
         dice,
         number(row.iou.mean, ".3f"),
         number(row.hd95_mm.mean, ".2f"),

@@ -45,7 +45,7 @@ def discover(
     labels: Path | None = None,
     pattern: str | None = None,
 ) -> Dataset:
-    """Look at a folder of scans and labels; see data/README.md for the layouts that are understood.
+    """Look at a folder of scans and labels; see docs/data.md for the layouts that are understood.
 
     Args:
         data: The dataset's folder; not looked at when `images` and `labels` are given.
@@ -64,7 +64,7 @@ def discover(
         ) from None
     if not dataset.cases:
         where = f"{images} and {labels}" if images and labels else str(data)
-        first = "no image files in it"
+        first = "no image files in it; docs/data.md shows the layouts"
         if dataset.problems:
             name, what, remedy = dataset.problems[0]
             first = f"{len(dataset.problems)} problem(s), the first: {name}: {what} ({remedy})"
@@ -183,4 +183,4 @@ def _check_folder(folder: Path) -> None:
         what = "is a file" if folder.exists() else "does not exist"
         raise MedsegError(f"{folder}: {what}; give a folder of scans and labels")
     if not any(folder.iterdir()):
-        raise MedsegError(f"{folder}: is empty; put scans and labels there (see data/README.md)")
+        raise MedsegError(f"{folder}: is empty; put scans and labels there (see docs/data.md)")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.errors import MedsegError
-from medseg.evaluation.evaluate import evaluate_folders, score_case
+from medseg.evaluation.evaluate import evaluate_folders, score_case, summary_table
 from medseg.geometry import Geometry
 from medseg.progress import Silent
 from medseg.scans.write import write_label_map
@@ -100,7 +100,17 @@ def test_predicted_values_that_no_reference_has_are_said(tmp_path):
     progress = Warnings()
     evaluate_folders(prediction, reference, progress=progress)
     assert len(progress.said) == 1
-    assert "[2]" in progress.said[0]
+    assert "hold 2," in progress.said[0]
+
+
+def test_an_image_taken_for_a_prediction_is_said_in_one_short_line(tmp_path):
+    reference = write(tmp_path / "r.nii.gz", label(0, (1, 255)))
+    image = write(tmp_path / "p.nii.gz", np.arange(np.prod(SIZE), dtype=np.int32).reshape(SIZE))
+    progress = Warnings()
+    summary, _ = evaluate_folders(image, reference, progress=progress)
+    others = np.prod(SIZE) - 1 - 2 - 5
+    assert f"hold 2, 3, 4, 5, 6 and {others} more," in progress.said[0]
+    assert [row[0] for row in summary_table(summary)[2][:2]] == ["class 1", "class 255"]
 
 
 @pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])
