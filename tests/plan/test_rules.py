@@ -232,7 +232,7 @@ def test_photographs():
     plan = planned(many(photo()), dim=2)
     assert (plan.modality, plan.channels, plan.world) == ("rgb", 3, False)
     assert plan.patch_size == (256, 256)
-    assert plan.batch_size == 4
+    assert plan.batch_size == 2
     assert plan.flip_axes == (0, 1)
     assert plan.spacing_mm == (1.0, 1.0, 1.0)
 
