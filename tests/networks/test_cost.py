@@ -1,0 +1,73 @@
+"""A step's memory, as foretold and as it is."""
+
+import pytest
+import torch
+from plans import plan_for_tests
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from medseg.networks.build import build_segmenter
+from medseg.networks.cost import training_bytes
+
+
+class Peak(TorchDispatchMode):
+    """The most bytes that live tensors take at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.live = {}
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        del types
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                storage = leaf.untyped_storage()
+                self.live[storage.data_ptr()] = (StorageWeakRef(storage), storage.nbytes())
+        self.live = {at: item for at, item in self.live.items() if not item[0].expired()}
+        self.bytes = max(self.bytes, sum(count for _, count in self.live.values()))
+        return out
+
+
+def builder(dim, head):
+    plan = plan_for_tests(
+        dim=dim, stage_strides=((2,) * dim,) * 2, kernels=((5,) * dim,) * 3, channels=2
+    )
+    return lambda: build_segmenter(plan, "convnext_micro", head, multilabel=False)
+
+
+def measured(build, shape):
+    """Peak of one training step, the average of the weights included."""
+    with Peak() as peak:
+        network = build()
+        average = [weight.detach().clone() for weight in network.parameters()]
+        optimizer = torch.optim.AdamW(network.parameters())
+        output = network.training_output(torch.randn(shape))
+        points = 0 if output.point_logits is None else output.point_logits.sum()
+        (output.logits.softmax(1).square().sum() + points).backward()
+        optimizer.step()
+    assert len(average) == len(optimizer.state)
+    return peak.bytes
+
+
+@pytest.mark.parametrize("head", ["pointrend", "dense"])
+@pytest.mark.parametrize(("batch", "edge"), [(1, 16), (2, 32)])
+def test_it_is_foretold_within_a_factor_of_two(batch, edge, head, dim):
+    shape = (batch, 2, *(edge,) * dim)
+    build = builder(dim, head)
+    assert 0.5 < training_bytes(build, shape) / measured(build, shape) < 2
+
+
+def test_it_grows_with_the_batch_and_the_patch(dim):
+    build = builder(dim, "pointrend")
+    weights = training_bytes(build, (1, 2, *(8,) * dim))
+    one, two = (training_bytes(build, (batch, 2, *(64,) * dim)) for batch in (1, 2))
+    assert weights < one < two
+    assert training_bytes(build, (1, 2, *(64,) * (dim - 1), 128)) == pytest.approx(two, rel=0.05)
+
+
+def test_nothing_is_computed():
+    """A patch that no machine could hold costs nothing to look at."""
+    assert training_bytes(builder(3, "pointrend"), (16, 2, 2048, 2048, 2048)) > 1e13
