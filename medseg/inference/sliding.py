@@ -1,15 +1,18 @@
 """One calculation of logits for a whole volume: in validation, in prediction, in 2D and in 3D."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from math import prod
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medseg.errors import ScanError
 from medseg.geometry import Size
 from medseg.inference.blend import blend_weights
 from medseg.inference.windows import batched, window_boxes
@@ -48,6 +51,8 @@ def sliding_logits(
 
     Shape:
         image: (channels, *size) on the CPU -> (num_outputs, *size) on the CPU.
+    Raises:
+        ScanError: If the disk has no room for the temporary file.
     """
     size = image.shape[1:]
     padded = _pad(image, sliding.window)
@@ -90,9 +95,17 @@ def _pad(image: Tensor, window: Size) -> Tensor:
 
 @contextmanager
 def _storage(shape: tuple[int, ...], memory_bytes: int | None) -> Generator[Tensor, None, None]:
-    if memory_bytes is None or 4 * prod(shape) <= memory_bytes:
+    needed = 4 * prod(shape)
+    if memory_bytes is None or needed <= memory_bytes:
         yield torch.zeros(shape)
         return
-    with tempfile.NamedTemporaryFile(prefix="medseg-logits-") as file:
-        file.truncate(4 * prod(shape))
-        yield torch.from_file(file.name, shared=True, size=prod(shape)).view(shape)
+    # Windows cannot delete a file that is still mapped.
+    with tempfile.TemporaryDirectory(prefix="medseg-", ignore_cleanup_errors=True) as folder:
+        free = shutil.disk_usage(folder).free
+        if free < needed:  # writing to a mapped file on a full disk kills the process
+            raise ScanError(
+                f"needs {needed / 1e9:.1f} GB beside memory, {tempfile.gettempdir()} has "
+                f"{free / 1e9:.1f} GB: free some, or raise max_memory"
+            )
+        file = str(Path(folder) / "logits")
+        yield torch.from_file(file, shared=True, size=prod(shape)).view(shape)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from math import ceil
+from math import ceil, floor
 
 from medseg.geometry import Size
 
@@ -17,7 +17,8 @@ def window_starts(length: int, window: int, overlap: float) -> list[int]:
     """
     if length <= window:
         return [0]
-    stride = max(1.0, window * (1 - overlap))
+    # Whole, lest rounding the starts takes from the overlap; 1e-6 is for 10 * (1 - 0.8) < 2.
+    stride = max(1, floor(window * (1 - overlap) + 1e-6))
     count = ceil((length - window) / stride) + 1
     return [round(i * (length - window) / (count - 1)) for i in range(count)]
 
