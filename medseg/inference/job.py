@@ -75,7 +75,7 @@ def predict_inputs(
         progress.status(target.case.name)
         try:
             prediction = predictor.predict(target.case, with_probabilities=probabilities)
-            written = _write(prediction, target)
+            written = _write(prediction, target, predictor.plan)
             for action in after:
                 action(target.case, prediction, target.stem)
         except (MedsegError, OSError) as error:
@@ -88,9 +88,14 @@ def predict_inputs(
     return outcomes
 
 
-def _write(prediction: Prediction, target: Target) -> tuple[Path, ...]:
+def _write(prediction: Prediction, target: Target, plan: Plan) -> tuple[Path, ...]:
     source = target.case.images[0]
-    masks = prediction.label if prediction.label.ndim == 4 else prediction.label[None]
+    # A mask of 0 and 1 gets the value that the user's own masks have, such as 255.
+    masks = (
+        [mask * value for mask, value in zip(prediction.label, plan.label_values, strict=True)]
+        if plan.task == "multilabel"
+        else [prediction.label]
+    )
     written = [
         write_label_map(mask, prediction.geometry, file, like=source)
         for mask, file in zip(masks, target.files, strict=True)
