@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.inference.mirror import mirrored
 from medseg.inference.restore import restore, restore_probabilities
@@ -88,12 +87,6 @@ class Predictor:
             ScanError: If the scan cannot be read, or is not what the network was trained on.
         """
         subject = read_subject(case, with_label=False)
-        channels = subject.image.shape[0]
-        if channels != self.plan.channels:
-            raise ScanError(
-                f"has {channels} channel(s), the model was trained on {self.plan.channels}: "
-                "give every channel of the case, and only those"
-            )
         prepared = prepare(subject, self.plan)
         with self.logits(prepared) as logits:
             label = restore(logits, prepared.placement, self.plan)

@@ -51,6 +51,7 @@ def sliding_logits(
 
     Shape:
         image: (channels, *size) on the CPU -> (num_outputs, *size) on the CPU.
+
     Raises:
         ScanError: If the disk has no room for the temporary file.
     """

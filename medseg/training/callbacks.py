@@ -14,9 +14,8 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
 
 from medseg.errors import TrainingError
-from medseg.evaluation.scores import ClassScore
 from medseg.progress import Progress
-from medseg.training.schedule import Budget, TimeBudget
+from medseg.training.schedule import Budget
 from medseg.training.task import SegmentationTask
 from medseg.training.validation import ValidationCase, Validator, mean_dice
 
@@ -88,13 +87,12 @@ class Display(Callback):
     Args:
         progress: Where.
         budget: How far it is.
-        steps: All steps, or None under a time budget.
     """
 
-    def __init__(self, progress: Progress, budget: Budget, steps: int | None) -> None:
+    def __init__(self, progress: Progress, budget: Budget) -> None:
         self._progress, self._budget = progress, budget
-        self._total = steps or int(budget.seconds if isinstance(budget, TimeBudget) else 1)
-        self._in_steps = steps is not None
+        self._total = int(budget.steps or budget.seconds or 0)
+        self._in_steps = budget.steps is not None
         self._bar: Iterator[int] = iter(())
         self._shown = 0
         self._began = (0, 0.0)
@@ -169,8 +167,8 @@ class Monitor(Callback):
         self._validator, self._averaging, self._budget = validator, averaging, budget
         self._on_best, self._display = on_best, display
         self._subset: tuple[ValidationCase, ...] = validator.cases[:1]
+        self._case_s = 0.0
         self._spent_s = 0.0
-        self._cost_s = 0.0
         self._best = -1.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -188,50 +186,57 @@ class Monitor(Callback):
         *_: Any,
         **__: Any,
     ) -> None:
-        """Validate when it is due."""
-        position = self._budget.position(trainer.global_step)
-        elapsed = self._budget.elapsed_s
-        due = self._spent_s + self._cost_s <= _VALIDATION_SHARE * elapsed
-        if not due or position < _FIRST_VALIDATION or position >= 1:
+        """Validate when it is due. The first time, one case tells what a case costs."""
+        position, elapsed_s = self._budget.position(trainer.global_step), self._budget.elapsed_s
+        spent_s = self._spent_s + self._case_s * len(self._subset)
+        if not _FIRST_VALIDATION <= position < 1 or spent_s > _VALIDATION_SHARE * elapsed_s:
             return
         assert isinstance(pl_module, SegmentationTask)
-        first = self._cost_s == 0
-        dice = mean_dice(self._validate(trainer, pl_module))
-        if first:
-            self._choose_subset(elapsed / position)
-            return
-        mean = sum(dice.values()) / max(len(dice), 1)
+        first = not self._case_s
+        with self._averaged(trainer, pl_module):
+            dice = self._score()
+            mean = sum(dice.values()) / max(len(dice), 1)
+            if first:
+                self._subset = self._spread(elapsed_s / position)
+                return
+            if mean > self._best:
+                self._best = mean
+                self._on_best()
         metrics = {f"dice_{name}": value for name, value in dice.items()} | {"dice": mean}
         for logger in trainer.loggers:
             logger.log_metrics(metrics, trainer.global_step)
         self._display.dice = f", Dice {mean:.3f}"
 
-    def _validate(self, trainer: lightning.Trainer, task: SegmentationTask) -> list[ClassScore]:
-        began = time.monotonic()
-        # The callback's own hooks exchange the weights; after the second, training goes on.
+    @contextmanager
+    def _averaged(
+        self, trainer: lightning.Trainer, task: SegmentationTask
+    ) -> Generator[None, None, None]:
+        """Exchange the weights by their average; the callback's own hooks do it."""
         self._averaging.on_validation_epoch_start(trainer, task)
         task.network.eval()
-        with torch.no_grad():
-            scores = [s for case in self._subset for s in self._validator.score(case)]
-        dice = mean_dice(scores)
-        mean = sum(dice.values()) / max(len(dice), 1)
-        if self._cost_s and mean > self._best:
-            self._best = mean
-            self._on_best()
-        task.network.train()
-        self._averaging.on_validation_epoch_end(trainer, task)
-        self._cost_s = time.monotonic() - began
-        self._spent_s += self._cost_s
-        return scores
+        try:
+            yield
+        finally:
+            task.network.train()
+            self._averaging.on_validation_epoch_end(trainer, task)
 
-    def _choose_subset(self, total_s: float) -> None:
+    def _score(self) -> dict[str, float]:
+        """Mean Dice per class; learns what a case costs, and what all of them will."""
+        began = time.monotonic()
+        scores = [score for case in self._subset for score in self._validator.score(case)]
+        took_s = time.monotonic() - began
+        self._spent_s += took_s
+        self._case_s = took_s / len(self._subset)
+        cases = len(self._validator.cases) + _EXAMPLES
+        self._budget.reserve(self._case_s * cases + _REPORT_S)
+        return mean_dice(scores)
+
+    def _spread(self, total_s: float) -> tuple[ValidationCase, ...]:
         """As many cases as the share of the time allows, spread evenly over all."""
         cases = self._validator.cases
-        count = int(_VALIDATION_SHARE * total_s / _VALIDATIONS / max(self._cost_s, 1e-3))
+        count = int(_VALIDATION_SHARE * total_s / _VALIDATIONS / max(self._case_s, 1e-3))
         count = min(max(count, 1), len(cases))
-        self._subset = tuple(cases[i * len(cases) // count] for i in range(count))
-        self._budget.reserve(self._cost_s * (len(cases) + _EXAMPLES) + _REPORT_S)
-        self._cost_s *= count
+        return tuple(cases[i * len(cases) // count] for i in range(count))
 
 
 def _rate(trainer: lightning.Trainer) -> float:

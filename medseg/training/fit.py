@@ -16,7 +16,7 @@ from medseg.runs import ModelCard, Run, latest_run
 from medseg.training.closing import close_run
 from medseg.training.data import DEMO, Survey, prepare_data, survey
 from medseg.training.loop import Loop, optimise
-from medseg.training.schedule import StepBudget, TimeBudget
+from medseg.training.schedule import Budget
 
 _DEMO_BUDGET = timedelta(minutes=3)
 
@@ -62,11 +62,8 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         head=hparams.head,
         channel_rule=start.found.channel_rule,
     )
-    budget = (
-        TimeBudget(hparams.time_budget.total_seconds())
-        if hparams.time_budget is not None
-        else StepBudget(plan.steps or 1)
-    )
+    time_budget = hparams.time_budget
+    budget = Budget(plan.steps, time_budget.total_seconds() if time_budget else None)
     loop = Loop(run, hparams, card, data, budget, torch.device(device), start.checkpoint)
     try:
         interrupted = optimise(loop, progress)

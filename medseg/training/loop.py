@@ -98,7 +98,7 @@ def optimise(loop: Loop, progress: Progress) -> bool:
     step = _restart(loop)
     averaging = EMAWeightAveraging(decay=hparams.ema_decay)
     ending = Ending(budget)
-    display = Display(progress, budget, plan.steps)
+    display = Display(progress, budget)
     monitor = Monitor(loop.validator, averaging, budget, loop.save_model, display)
     task = SegmentationTask(
         loop.network,

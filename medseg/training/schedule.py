@@ -4,91 +4,54 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
-
-
-class Budget(Protocol):
-    """What decides how long a training lasts."""
-
-    def start(self, elapsed_s: float) -> None:
-        """Begin, or go on after `elapsed_s` seconds of earlier sessions."""
-        ...
-
-    def position(self, step: int) -> float:
-        """How much of the schedule is over before `step`: 0 at the start, 1 or more at the end."""
-        ...
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the first training step, earlier sessions included."""
-        ...
-
-    def reserve(self, seconds: float) -> None:
-        """What the last validation and the report will take."""
-        ...
 
 
 @dataclass
-class StepBudget:
-    """A number of steps.
+class Budget:
+    """How long a training lasts: a number of steps, or a time from the first step to the report.
 
     Attributes:
-        steps: At least 1.
+        steps: All steps; None where time decides.
+        seconds: All of the time; None where steps decide.
         clock: Seconds.
+
+    Raises:
+        ValueError: Unless exactly one of the two is given.
     """
 
-    steps: int
-    clock: Callable[[], float] = time.monotonic
-    _began: float = field(default=0.0, init=False)
-
-    def start(self, elapsed_s: float = 0.0) -> None:
-        """Begin, or go on."""
-        self._began = self.clock() - elapsed_s
-
-    def position(self, step: int) -> float:
-        """Steps done over steps wanted."""
-        return step / self.steps
-
-    def reserve(self, seconds: float) -> None:
-        """Steps are done however long the rest takes."""
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the first step."""
-        return self.clock() - self._began
-
-
-@dataclass
-class TimeBudget:
-    """A time from the first step to the written report.
-
-    Attributes:
-        seconds: All of it.
-        clock: Seconds.
-    """
-
-    seconds: float
+    steps: int | None = None
+    seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
     _began: float = field(default=0.0, init=False)
     _reserved_s: float = field(default=0.0, init=False)
 
+    def __post_init__(self) -> None:
+        """Check."""
+        if (self.steps is None) == (self.seconds is None):
+            raise ValueError(f"give steps or seconds, got {self.steps} and {self.seconds}")
+
     def start(self, elapsed_s: float = 0.0) -> None:
-        """Begin, or go on."""
+        """Begin, or go on after `elapsed_s` seconds of earlier sessions."""
         self._began = self.clock() - elapsed_s
-
-    def reserve(self, seconds: float) -> None:
-        """Training ends so much earlier; at least half of the time is for training."""
-        self._reserved_s = min(seconds, self.seconds / 2)
-
-    def position(self, step: int) -> float:
-        """Time over time for training."""
-        del step
-        return self.elapsed_s / max(self.seconds - self._reserved_s, 1e-3)
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the first step."""
+        """Seconds since the first step, earlier sessions included."""
         return self.clock() - self._began
+
+    def reserve(self, seconds: float) -> None:
+        """Keep time for the last validation and the report: steps end so much earlier.
+
+        At least half of the time is for steps. Counted steps are done however long the rest takes.
+        """
+        self._reserved_s = min(seconds, (self.seconds or 0.0) / 2)
+
+    def position(self, step: int) -> float:
+        """How much of the schedule is over before `step`: 0 at the start, 1 or more at the end."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.seconds is not None
+        return self.elapsed_s / (self.seconds - self._reserved_s)
 
 
 def learning_rate_factor(position: float, warmup: float) -> float:
