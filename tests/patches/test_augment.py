@@ -217,7 +217,9 @@ def test_rotations_are_rigid_in_mm():
 def test_matrices_are_proper_rotations_in_mm():
     extent = np.array([24.0, 48.0, 30.0])
     angles = np.array([[0.3, -0.2, 0.5], [0, 0, 0]], dtype=np.float32)
-    turn, still = spatial.affine_matrices(angles, np.ones(2, np.float32), (0, 1, 2), extent.tolist())
+    turn, still = spatial.affine_matrices(
+        angles, np.ones(2, np.float32), (0, 1, 2), extent.tolist()
+    )
     in_mm = turn * extent[:, None] / extent
     np.testing.assert_allclose(in_mm @ in_mm.T, np.eye(3), atol=1e-6)
     assert np.linalg.det(in_mm) > 0

@@ -1,0 +1,224 @@
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from networks.fill import fill
+from plans import plan_for_tests
+from safetensors.torch import load_file, save_file
+
+from medseg.errors import MedsegError
+from medseg.networks.build import build_segmenter
+from medseg.runs import ModelCard, Run, latest_run, load_model, save_model, write_text
+from medseg.scans.channels import ChannelRule
+
+ENCODER = "convnext_micro"
+
+
+def card_of(dim=3, task="multiclass", head="pointrend"):
+    plan = plan_for_tests(dim=dim, task=task, reasons={"patch_size": "it is small"})
+    rule = ChannelRule(kind="suffix", keys=("_t1",))
+    return ModelCard(plan=plan, encoder=ENCODER, head=head, channel_rule=rule)
+
+
+def network_of(card):
+    multilabel = card.plan.task == "multilabel"
+    return fill(build_segmenter(card.plan, card.encoder, card.head, multilabel=multilabel)).eval()
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A model file that is whole."""
+    card = card_of()
+    save_model(tmp_path / "model.safetensors", network_of(card).state_dict(), card)
+    return tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("head", ["pointrend", "dense"])
+def test_a_model_comes_back(dim, task, head, tmp_path):
+    card = card_of(dim, task, head)
+    network = network_of(card)
+    file = tmp_path / "some name.safetensors"
+    save_model(file, network.state_dict(), card)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    loaded, found = load_model(file)
+    assert found == card
+    assert not loaded.training
+    image = torch.randn(1, 1, *(16,) * dim)
+    with torch.no_grad():
+        assert torch.equal(loaded(image), network(image))
+    assert all(weight.requires_grad for weight in loaded.parameters())
+
+
+def test_a_run_folder_stands_for_its_model(model):
+    torch.testing.assert_close(
+        load_model(model.parent)[0].state_dict(), load_model(model)[0].state_dict()
+    )
+
+
+def test_weights_of_half_the_size_are_loaded_in_full(model):
+    weights = {name: weight.half() for name, weight in load_file(model).items()}
+    save_model(model, weights, card_of())
+    assert {weight.dtype for weight in load_model(model)[0].parameters()} == {torch.float32}
+
+
+class Boom:
+    """Unpickling it writes a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def described(model, change):
+    """The same weights under another description."""
+    card = json.loads(card_of().model_dump_json())
+    change(card)
+    save_file(load_file(model), model, metadata={"medseg": json.dumps(card)})
+
+
+def with_plan(**changes):
+    return lambda card: card["plan"].update(changes)
+
+
+DESCRIPTIONS = {
+    "an unknown encoder": lambda card: card.update(encoder="no_such_net"),
+    "an unknown head": lambda card: card.update(head="../head"),
+    "an unknown field": lambda card: card.update(run="rm -rf"),
+    "a missing field": lambda card: card.pop("plan"),
+    "another class": with_plan(class_names=["a"], label_values=[1]),
+    "a dimension of five": with_plan(dim=5),
+    "kernels of another dimension": with_plan(kernels=[[5, 5], [5, 5]]),
+    "more stages than there are": with_plan(stage_strides=[[2, 2, 2]] * 9, kernels=[[3] * 3] * 10),
+    "more memory than there is": with_plan(channels=10**12),
+    "more than a number holds": with_plan(channels=10**30),
+    "a negative stride": with_plan(stem_strides=[-2, 2, 2]),
+    "no stride": with_plan(stem_strides=[0, 0, 0]),
+    "no kernel": with_plan(kernels=[]),
+}
+
+
+def refused(path):
+    """The message: one line that names the file."""
+    with pytest.raises(MedsegError) as error:
+        load_model(path)
+    message = str(error.value)
+    assert "\n" not in message
+    assert str(path) in message
+    assert len(message) < len(str(path)) + 300
+    return message
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("change", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
+def test_a_description_that_does_not_fit_is_refused(change, model):
+    described(model, change)
+    refused(model)
+
+
+def test_weights_that_do_not_fit_are_refused(model):
+    whole = load_file(model)
+    name = next(iter(whole))
+    for weights in (
+        {**whole, name: whole[name][:1]},
+        {**whole, "extra": torch.zeros(1)},
+        {key: weight for key, weight in whole.items() if key != name},
+        {**whole, name: whole[name].int()},
+        {},
+    ):
+        save_model(model, weights, card_of())
+        refused(model)
+
+
+@pytest.mark.parametrize("length", [0, 4, 8, 100, 4000, -1])
+def test_a_file_that_was_cut_is_refused(length, model):
+    model.write_bytes(model.read_bytes()[:length])
+    refused(model)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {}, {"medseg": ""}, {"medseg": "[" * 100_000}, {"medseg": "{" + '"a":{' * 50_000}],
+    ids=["none", "empty", "blank", "deep list", "deep object"],
+)
+def test_a_file_without_our_description_is_refused(metadata, model):
+    save_file(load_file(model), model, metadata=metadata)
+    refused(model)
+
+
+def test_a_header_that_lies_about_its_length_is_refused(model):
+    model.write_bytes((2**62).to_bytes(8, "little") + b"{}")
+    refused(model)
+
+
+def test_a_pickle_is_not_run(model, tmp_path):
+    flag = tmp_path / "run"
+    model.write_bytes(pickle.dumps(Boom(flag)))
+    refused(model)
+    torch.save({"a": Boom(flag)}, model)
+    refused(model)
+    assert not flag.exists()
+
+
+def test_nothing_there_is_refused(tmp_path):
+    assert "no model file there" in refused(tmp_path)
+    assert "no model file there" in refused(tmp_path / "absent")
+
+
+def test_a_run_is_made_once(tmp_path):
+    run = Run.create(tmp_path / "runs" / "one", "data")
+    assert run.folder.is_dir()
+    assert Run.create(run.folder, "data") == run  # it could not start; nothing is lost
+    for file in (run.checkpoint, run.model):
+        file.touch()
+        with pytest.raises(MedsegError, match="already holds a run") as error:
+            Run.create(run.folder, "data")
+        assert "\n" not in str(error.value)
+        file.unlink()
+
+
+def test_a_run_is_named_after_its_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run.create(None, "liver-3d")
+    assert run.folder.parent == Path("runs")
+    assert run.folder.name.startswith("liver-3d-2")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(MedsegError, match="cannot be written"):
+        Run.create(tmp_path / "file" / "run", "data")
+
+
+def test_the_latest_run_is_found(tmp_path):
+    for name in ("one", "two"):
+        Run.create(tmp_path / name, "data").become_latest()
+        assert latest_run(tmp_path) == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"..", b".", b"../../etc", b"/etc", b"one/deep", b"absent", b"a\0b", b"\xff"]
+)
+def test_a_latest_that_names_no_run_of_the_folder_is_refused(text, tmp_path):
+    runs = tmp_path / "runs"
+    (runs / "one" / "deep").mkdir(parents=True)
+    (runs / "latest").write_bytes(text)
+    with pytest.raises(MedsegError, match="no run found"):
+        latest_run(runs)
+
+
+def test_no_folder_of_runs_is_refused(tmp_path):
+    with pytest.raises(MedsegError, match="no run found"):
+        latest_run(tmp_path / "absent")
+
+
+def test_text_is_written_whole(tmp_path):
+    file = tmp_path / "text"
+    write_text(file, "one")
+    write_text(file, "zwei ä")
+    assert file.read_text(encoding="utf-8") == "zwei ä"
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
