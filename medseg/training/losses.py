@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 
-from monai.losses.dice import DiceCELoss, DiceFocalLoss
+from monai.losses.dice import DiceFocalLoss, DiceLoss
 from torch import Tensor
 from torch.nn import functional as F
 
 from medseg.networks.point_rend import HeadOutput
 from medseg.plan.plan import Task
 from medseg.sampling import labels_at
-from medseg.types import Labels
+from medseg.types import Labels, Logits
 
 Loss = Callable[[HeadOutput, Labels], Tensor]
 
-_DENSE = {"dice_ce": DiceCELoss, "dice_focal": DiceFocalLoss}
+# Not MONAI's DiceCELoss: it takes a softmax over the classes of multilabel tasks as well.
+_OVERLAP = {"dice_ce": DiceLoss, "dice_focal": DiceFocalLoss}
+LOSSES = tuple(_OVERLAP)
 
 
 def build_loss(name: str, task: Task, *, with_background: bool = False) -> Loss:
@@ -23,13 +25,13 @@ def build_loss(name: str, task: Task, *, with_background: bool = False) -> Loss:
     loss jump.
 
     Args:
-        name: A key of `LOSSES`.
+        name: One of `LOSSES`.
         task: multiclass compares a softmax over classes with one layer of class indices, multilabel
             a sigmoid per class with as many layers.
         with_background: Whether Dice counts class 0 of multiclass, as a class of its own.
     """
     exclusive = task == "multiclass"
-    dense = _DENSE[name](
+    overlap = _OVERLAP[name](
         include_background=not exclusive or with_background,
         to_onehot_y=exclusive,
         softmax=exclusive,
@@ -38,16 +40,19 @@ def build_loss(name: str, task: Task, *, with_background: bool = False) -> Loss:
     )
 
     def loss(output: HeadOutput, labels: Labels) -> Tensor:
-        total = dense(output.logits.float(), labels if exclusive else labels.float())
-        if output.points is None or output.point_logits is None:
-            return total
-        at_points = labels_at(labels, output.points)
-        logits = output.point_logits.float()
-        if exclusive:
-            return total + F.cross_entropy(logits, at_points[:, 0].long())
-        return total + F.binary_cross_entropy_with_logits(logits, at_points.float())
+        logits = output.logits.float()
+        total = overlap(logits, labels if exclusive else labels.float())
+        if name == "dice_ce":
+            total = total + _cross_entropy(logits, labels, exclusive)
+        if output.points is not None and output.point_logits is not None:
+            at_points = labels_at(labels, output.points)
+            total = total + _cross_entropy(output.point_logits.float(), at_points, exclusive)
+        return total
 
     return loss
 
 
-LOSSES = tuple(_DENSE)
+def _cross_entropy(logits: Logits, labels: Labels, exclusive: bool) -> Tensor:
+    if exclusive:
+        return F.cross_entropy(logits, labels[:, 0].long())
+    return F.binary_cross_entropy_with_logits(logits, labels.float())

@@ -25,6 +25,9 @@ class JsonLines(Logger):
         super().__init__()
         self._file = file
         self._budget = budget
+        if file.exists() and not file.read_bytes().endswith(b"\n"):
+            with file.open("a", encoding="utf-8") as cut:  # by a kill; the next line is whole
+                cut.write("\n")
 
     @property
     def name(self) -> str:

@@ -1,0 +1,83 @@
+import pytest
+
+from medseg.training.schedule import Budget, learning_rate_factor
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_steps_are_counted(clock):
+    budget = Budget(steps=8, clock=clock)
+    budget.start()
+    clock.now += 1e6
+    budget.reserve(1e6)
+    assert [budget.position(step) for step in (0, 2, 8, 12)] == [0, 0.25, 1, 1.5]
+    assert budget.elapsed_s == 1e6
+
+
+def test_time_is_measured_from_the_start(clock):
+    budget = Budget(seconds=100, clock=clock)
+    clock.now += 50
+    budget.start()
+    for elapsed_s, position in ((0, 0), (25, 0.25), (100, 1), (150, 1.5)):
+        clock.now = 1050 + elapsed_s
+        assert budget.elapsed_s == elapsed_s
+        assert budget.position(7) == position
+
+
+def test_what_comes_after_the_steps_is_part_of_the_time(clock):
+    budget = Budget(seconds=100, clock=clock)
+    budget.start()
+    clock.now += 40
+    budget.reserve(20)
+    assert budget.position(0) == 0.5
+    budget.reserve(0)
+    assert budget.position(0) == 0.4
+    budget.reserve(1000)  # half of the time is for steps, whatever comes after
+    assert budget.position(0) == 0.8
+
+
+@pytest.mark.parametrize("given", [{"steps": 4}, {"seconds": 100.0}])
+def test_earlier_sessions_count(given, clock):
+    budget = Budget(**given, clock=clock)
+    budget.start(30)
+    clock.now += 20
+    assert budget.elapsed_s == 50
+    assert budget.position(2) == 0.5
+
+
+@pytest.mark.parametrize("given", [{}, {"steps": 4, "seconds": 100.0}])
+def test_one_of_the_two_decides(given):
+    with pytest.raises(ValueError, match="steps or seconds"):
+        Budget(**given)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.03, 0.5])
+def test_the_rate_rises_to_its_peak_and_falls_to_zero(warmup):
+    factors = [learning_rate_factor(step / 1000, warmup) for step in range(1001)]
+    assert 0 < factors[0] <= 1
+    assert max(factors) == 1
+    peak = factors.index(1)
+    assert peak == 1000 * warmup
+    assert factors[: peak + 1] == sorted(factors[: peak + 1])
+    assert factors[peak:] == sorted(factors[peak:], reverse=True)
+    assert factors[-1] == pytest.approx(0)
+    assert learning_rate_factor(1.2, warmup) == pytest.approx(0)
+
+
+def test_the_fall_is_half_a_cosine():
+    assert learning_rate_factor(0.1 + 0.9 / 2, 0.1) == pytest.approx(0.5)
+    assert learning_rate_factor(0.1 + 0.9 / 3, 0.1) == pytest.approx(0.75)
+    assert learning_rate_factor(0.05, 0.1) == pytest.approx(0.5)
