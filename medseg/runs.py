@@ -124,6 +124,12 @@ class Run:
             ) from None
         return run
 
+    def discard(self) -> None:
+        """Leave no trace of a run that could not start; what else is in its folder stays."""
+        with contextlib.suppress(OSError):
+            self.log.unlink()
+            self.folder.rmdir()
+
     def become_latest(self) -> None:
         """Be what `latest_run` finds, for a run that could start."""
         with contextlib.suppress(OSError):  # a run is none the worse for it

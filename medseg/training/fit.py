@@ -87,7 +87,11 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
         hparams = hparams.model_copy(update={"time_budget": _DEMO_BUDGET})
     source = hparams.images or hparams.data
     run = Run.create(hparams.output, f"{source.resolve().name}-{hparams.dim}d-{hparams.encoder}")
-    found = survey(hparams, device, Logged(progress, run.log))
+    try:
+        found = survey(hparams, device, Logged(progress, run.log))
+    except (MedsegError, KeyboardInterrupt):
+        run.discard()
+        raise
     plan = found.plan
     plan.save(run.plan)
     _resolved(hparams, plan).save(run.hparams)
