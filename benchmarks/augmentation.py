@@ -82,14 +82,14 @@ def main() -> None:
     """Print the machine and the table."""
     assert {field for fields in ROWS.values() for field in fields} == set(AugmentParameters._fields)
     torch.set_num_threads(1)
-    print(machine())  # noqa: T201
-    print(f"probabilities: {STRENGTHS['default']}")  # noqa: T201
+    print(machine())
+    print(f"probabilities: {STRENGTHS['default']}")
     tables = [measure(*case) for case in CASES]
     titles = ["x".join(map(str, size)) for size, _, _ in CASES]
-    print(f"{'ms per patch':22}" + "".join(f"{title:>14}" for title in titles))  # noqa: T201
+    print(f"{'ms per patch':22}" + "".join(f"{title:>14}" for title in titles))
     for name in tables[0]:
         cells = "".join(f"{table[name]:14.2f}" for table in tables)
-        print(f"{name:22}{cells}")  # noqa: T201
+        print(f"{name:22}{cells}")
 
 
 if __name__ == "__main__":
