@@ -141,7 +141,7 @@ class Display(Callback):
         message = f"{pace:.2g} seconds a step"
         if self._in_steps:
             left = pace * (self._total - step)
-            message += f": {self._total} steps will take about {left / 60:.0f} minutes"
+            message += f": {self._total} steps will take about {left / 60:.1f} minutes"
         self._progress.note(message)
 
 
