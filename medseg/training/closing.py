@@ -50,6 +50,8 @@ def close_run(
     write_report(loop.run.report, content)
     minutes = loop.budget.elapsed_s / 60
     progress.note(f"trained, validated and reported in {minutes:.1f} minutes: {loop.run.report}")
+    if interrupted:
+        progress.note(f"stopped early; to go on: --resume --output {loop.run.folder}")
     for name, what, remedy in problems:
         progress.warn(f"left out: {name}: {what}; {remedy}")
 
