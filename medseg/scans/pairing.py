@@ -159,9 +159,10 @@ def _matches(
         elif exact.keys() == {image.name.casefold() for image in some_images}:
             yield from ((image, exact[image.name.casefold()]) for image in some_images)
         else:
-            several = [_display(bundle.name) for bundle in (*some_images, *some_labels)]
-            what = f"two candidates for one case: {', '.join(several)}"
-            problems.append(Problem(several[0], what, "keep one image and one label of that name"))
+            several = ", ".join(_where(bundle) for bundle in (*some_images, *some_labels))
+            what = f"two candidates for one case: {several}"
+            remedy = "keep one image and one label of that name"
+            problems.append(Problem(_display(some_images[0].name), what, remedy))
 
 
 def _channel_rule(images: list[Bundle], reading: Reading, channels: int | None) -> ChannelRule:
@@ -212,6 +213,12 @@ def _files_of(
         said = f"{', '.join(extra)} is not used: most cases have no such {what}"
         problems.append(Problem(name, said, "remove it, or add it to the other cases"))
     return tuple(files[0] for files in chosen)
+
+
+def _where(bundle: Bundle) -> str:
+    """Such as images/case1.nii.gz: names alone do not tell an image from its label."""
+    files = [file for several in bundle.parts.values() for file in several]
+    return f"{files[0].parent.name}/{files[0].name}" if len(files) == 1 else _display(bundle.name)
 
 
 def _display(name: str) -> str:

@@ -140,8 +140,8 @@ class Display(Callback):
         pace = (self._budget.elapsed_s - self._began[1]) / _PACE_AFTER
         message = f"{pace:.2g} seconds a step"
         if self._in_steps:
-            left = pace * (self._total - step)
-            message += f": {self._total} steps will take about {left / 60:.1f} minutes"
+            left = self._total - step
+            message += f": the {left} steps left will take about {pace * left / 60:.1f} minutes"
         self._progress.note(message)
 
 

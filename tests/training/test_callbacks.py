@@ -122,7 +122,7 @@ def test_the_bar_counts_steps_those_of_earlier_sessions_included(clock):
         trainer.global_step = step
         step_of(display, trainer)
     assert progress.bar == ["training", 100, 60]
-    assert progress.notes == ["3 seconds a step: 100 steps will take about 2.5 minutes"]
+    assert progress.notes == ["3 seconds a step: the 50 steps left will take about 2.5 minutes"]
     assert progress.statuses == ["loss 0.500"] * 3
     expected = {"loss": 0.5, "learning_rate": 0.25}
     assert trainer.loggers[0].metrics == [(step, expected) for step in (40, 50, 60)]
