@@ -118,7 +118,9 @@ def machine() -> str:
 def append_row(row: tuple[str, ...]) -> None:
     """Add to the table; make the page if there is none."""
     if not RESULTS.exists():
-        head = "# Measured results\n\nOne row per training, appended by `benchmarks/acceptance.py`.\n"
+        head = (
+            "# Measured results\n\nOne row per training, appended by `benchmarks/acceptance.py`.\n"
+        )
         rule = "|".join(["---"] * len(COLUMNS))
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(f"{head}\n|{'|'.join(COLUMNS)}|\n|{rule}|\n", encoding="utf-8")

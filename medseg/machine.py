@@ -14,7 +14,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str) -> str:
-    """The device a setting means: `auto` takes the first GPU, then Apple's, then the CPU.
+    """The device a setting means: `auto` takes the first CUDA GPU, else the CPU.
+
+    Apple's GPU has to be asked for: torch samples volumes at points on it only with a detour over
+    the CPU (PYTORCH_ENABLE_MPS_FALLBACK=1).
 
     Args:
         name: auto, cpu, mps, cuda or cuda:N.
@@ -27,7 +30,7 @@ def pick_device(name: str) -> str:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     apple = torch.backends.mps.is_available()
     if name == "auto":
-        return "cuda" if gpus else "mps" if apple else "cpu"
+        return "cuda" if gpus else "cpu"
     found = ["cpu", *(f"cuda:{index}" for index in range(gpus)), *(["mps"] if apple else [])]
     if name not in found and not (name == "cuda" and gpus):
         raise SettingsError(

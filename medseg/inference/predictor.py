@@ -14,6 +14,7 @@ from medseg.geometry import Geometry
 from medseg.inference.mirror import mirrored
 from medseg.inference.restore import restore, restore_probabilities
 from medseg.inference.sliding import Sliding, sliding_logits
+from medseg.machine import available_memory_bytes
 from medseg.plan.plan import Plan
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Prepared
@@ -22,6 +23,8 @@ from medseg.scans.case import Case
 from medseg.scans.channels import ChannelRule
 from medseg.scans.read import read_subject
 from medseg.types import Images, Logits
+
+_LOGITS_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Predictor:
         device: Where it runs.
         overlap: Least share of a window that its neighbour covers too.
         tta: "mirror" averages over the axes that training mirrored.
-        max_memory: Bytes that the logits of one scan may take before they go to a temporary file.
+        max_memory: Bytes of memory; logits that would take over half of them go to a temporary
+            file. None: what is free.
     """
 
     def __init__(
@@ -77,7 +81,7 @@ class Predictor:
             overlap=overlap,
             batch_size=plan.batch_size,
             num_outputs=plan.num_outputs,
-            memory_bytes=max_memory,
+            memory_bytes=int(_LOGITS_SHARE * (max_memory or available_memory_bytes())),
         )
 
     def predict(self, case: Case, *, with_probabilities: bool = False) -> Prediction:
@@ -107,8 +111,7 @@ class Predictor:
 
     @torch.inference_mode()
     def _run(self, images: Images) -> Logits:
-        dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
-        with torch.autocast(self._device.type, dtype, enabled=self._device.type == "cuda"):
+        with torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
             return self._network(images)
 
 
