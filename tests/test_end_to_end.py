@@ -127,7 +127,7 @@ def test_a_finished_run_is_neither_resumed_nor_overwritten(run, dim, tiny_datase
     assert run.model.read_bytes() == before
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(dim, tiny_dataset, tmp_path, capfd):
+def test_a_resumed_run_ends_where_an_unbroken_one_does(dim, tiny_dataset, tmp_path):
     hparams = short(dim, tiny_dataset, tmp_path / "unbroken")
     unbroken = Run(train(hparams, resume=False, progress=Silent()))
     hparams = short(dim, tiny_dataset, tmp_path / "broken")
@@ -142,7 +142,6 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(dim, tiny_dataset, tmp_pa
     weights, expected = load_file(broken.model), load_file(unbroken.model)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     assert not all(torch.equal(half_way[name], expected[name]) for name in expected)
-    assert capfd.readouterr() == ("", "")  # Lightning has nothing to say
 
 
 def test_another_seed_is_another_training(photo_folder, tmp_path):

@@ -54,10 +54,10 @@ def measured(build, shape):
 
 @pytest.mark.parametrize("head", ["pointrend", "dense"])
 @pytest.mark.parametrize(("batch", "edge"), [(1, 16), (2, 32)])
-def test_it_is_foretold_within_a_factor_of_two(batch, edge, head, dim):
+def test_it_is_foretold_and_never_by_much_too_little(batch, edge, head, dim):
     shape = (batch, 2, *(edge,) * dim)
     build = builder(dim, head)
-    assert 0.5 < training_bytes(build, shape) / measured(build, shape) < 2
+    assert 0.9 < training_bytes(build, shape) / measured(build, shape) < 2
 
 
 def test_it_grows_with_the_batch_and_the_patch(dim):
