@@ -39,7 +39,7 @@ class Training(NamedTuple):
 def heads(seeds: Sequence[int]) -> list[Training]:
     """PointRend and the dense head by turns, with the same time."""
     return [
-        Training("hippocampus", ("--time-budget", "5m", "--head", head, "--seed", str(seed)))
+        Training("hippocampus", ("--time-budget", "4m", "--head", head, "--seed", str(seed)))
         for seed in seeds
         for head in ("pointrend", "dense")
     ]
