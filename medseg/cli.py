@@ -55,8 +55,9 @@ class PredictOptions(Settings):
     """mirror averages over the axes that were mirrored in training."""
     overlap: Overlap = 0.5
     """Overlap of neighbouring windows as a share of the patch, in [0, 0.9]."""
-    save: tuple[Literal["probabilities", "overlay"], ...] = ()
-    """What else to write: class probabilities, a picture of the largest slice."""
+    save: tuple[Literal["probabilities", "uncertainty", "overlay"], ...] = ()
+    """What else to write: class probabilities, their entropy (0 sure, 1 undecided), a picture of
+    the largest slice."""
 
 
 class EvaluateOptions(Settings):
@@ -159,7 +160,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         rule,
         options.output,
         Terminal(),
-        probabilities="probabilities" in options.save,
+        save=[what for what in options.save if what != "overlay"],
         after=[_overlay(predictor.plan)] if "overlay" in options.save else [],
     )
     return int(any(outcome.failure for outcome in outcomes))

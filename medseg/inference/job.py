@@ -1,14 +1,15 @@
 """Many scans, one after another: predict, write, tabulate; a failure does not stop the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from medseg.errors import MedsegError
 from medseg.inference.outputs import Target, plan_outputs
 from medseg.inference.predictor import Prediction
+from medseg.inference.uncertainty import uncertainty
 from medseg.plan.plan import Plan
 from medseg.progress import Progress
 from medseg.scans.case import Case
@@ -36,6 +37,7 @@ class Outcome(NamedTuple):
     failure: str | None
 
 
+Extra = Literal["probabilities", "uncertainty"]
 AfterWriting = Callable[[Case, Prediction, Path], None]
 """Called with what was predicted and the output's path without suffix."""
 
@@ -47,7 +49,7 @@ def predict_inputs(
     output: Path | None,
     progress: Progress,
     *,
-    probabilities: bool = False,
+    save: Collection[Extra] = (),
     after: Sequence[AfterWriting] = (),
 ) -> list[Outcome]:
     """Predict files, folders and globs.
@@ -58,7 +60,7 @@ def predict_inputs(
         rule: How files are grouped into cases.
         output: See `plan_outputs`.
         progress: Gets a table per case, and a warning per failure.
-        probabilities: Also write `<name>_probabilities`, classes as the fourth axis.
+        save: What else to write, as `<name>_<what>`; of probabilities, classes are the fourth axis.
         after: What else to do with each prediction.
 
     Raises:
@@ -74,8 +76,9 @@ def predict_inputs(
     for target in progress.track(targets, "predicting", len(targets)):
         progress.status(target.case.name)
         try:
-            prediction = predictor.predict(target.case, with_probabilities=probabilities)
+            prediction = predictor.predict(target.case, with_probabilities=bool(save))
             written = _write(prediction, target, predictor.plan)
+            written += _write_extras(prediction, target, predictor.plan, save)
             for action in after:
                 action(target.case, prediction, target.stem)
         except (MedsegError, OSError) as error:
@@ -96,16 +99,31 @@ def _write(prediction: Prediction, target: Target, plan: Plan) -> tuple[Path, ..
         if plan.task == "multilabel"
         else [prediction.label]
     )
-    written = [
+    return tuple(
         write_label_map(mask, prediction.geometry, file, like=source)
         for mask, file in zip(masks, target.files, strict=True)
-    ]
-    if prediction.probabilities is not None:
-        # Formats without a world frame hold whole numbers only.
-        suffix = suffix_of(source) if suffix_of(source) in WORLD_SUFFIXES else ".nii.gz"
-        file = target.stem.with_name(f"{target.stem.name}_probabilities{suffix}")
-        written.append(write_image(prediction.probabilities, prediction.geometry, file))
-    return tuple(written)
+    )
+
+
+def _write_extras(
+    prediction: Prediction, target: Target, plan: Plan, save: Collection[Extra]
+) -> tuple[Path, ...]:
+    if prediction.probabilities is None:
+        return ()
+    # Formats without a world frame hold whole numbers only.
+    suffix = suffix_of(target.case.images[0])
+    suffix = suffix if suffix in WORLD_SUFFIXES else ".nii.gz"
+    images = {"probabilities": prediction.probabilities}
+    if "uncertainty" in save:
+        images["uncertainty"] = uncertainty(prediction.probabilities, plan.task)
+    return tuple(
+        write_image(
+            images[what],
+            prediction.geometry,
+            target.stem.with_name(f"{target.stem.name}_{what}{suffix}"),
+        )
+        for what in save
+    )
 
 
 def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progress) -> None:

@@ -1,6 +1,5 @@
 """Where the masks of each input go."""
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from medseg.errors import SettingsError
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case, Problem
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
-from medseg.scans.names import file_stem
+from medseg.scans.names import file_stem, safe_names
 
 
 class Target(NamedTuple):
@@ -49,7 +48,7 @@ def plan_outputs(
     else:
         folder = output or Path()
         check_writable(folder)
-        masks = plan.class_names if plan.task == "multilabel" else ()
+        masks = safe_names(plan.class_names) if plan.task == "multilabel" else ()
         affix = "_seg" if output is None else ""
         stems = Counter(_stem(case) for case in cases)
         targets = [_target(case, folder / (_name(case, stems) + affix), masks) for case in cases]
@@ -90,7 +89,7 @@ def _target(case: Case, stem: Path, masks: Sequence[str]) -> Target:
     if suffix.lower() in LOSSY_SUFFIXES:
         suffix = ".png"  # compression would alter the labels
     if masks:
-        files = tuple(stem / (re.sub(r"[^\w.+\- ]+", "_", name) + suffix) for name in masks)
+        files = tuple(stem / (name + suffix) for name in masks)
     else:
         files = (stem.with_name(stem.name + suffix),)
     return Target(case, stem, files)

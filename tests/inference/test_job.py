@@ -190,7 +190,13 @@ def test_unwritable_output_is_refused_before_work(here: Path):
 def test_probabilities_and_callbacks(here: Path, suffix: str, written: str):
     source = scan(here / f"a{suffix}", VOLUME if suffix == ".nrrd" else PHOTO)
     seen: list[Path] = []
-    run(source, probabilities=True, after=[lambda *result: seen.append(result[2])])
+    run(
+        source,
+        save=["probabilities", "uncertainty"],
+        after=[lambda *result: seen.append(result[2])],
+    )
     path = here / f"a_seg_probabilities{written}"
     assert read_subject(Case("p", (path,))).image.shape[0] == 2
+    doubt = read_subject(Case("u", (here / f"a_seg_uncertainty{written}",))).image
+    assert doubt.shape[0] == 1
     assert seen == [Path("a_seg")]
