@@ -67,6 +67,12 @@ def _container_memory() -> int:
     return 2**63
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch has an error class of its own for GPUs only."""
+    words = ("out of memory", "allocate memory")
+    return isinstance(error, MemoryError) or any(part in str(error) for part in words)
+
+
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory for the next step instead of returning it to the system.
 

@@ -10,6 +10,7 @@ from medseg.errors import MedsegError
 from medseg.inference.outputs import Target, plan_outputs
 from medseg.inference.predictor import Prediction
 from medseg.inference.uncertainty import uncertainty
+from medseg.machine import is_out_of_memory
 from medseg.plan.plan import Plan
 from medseg.progress import Progress
 from medseg.scans.case import Case
@@ -81,7 +82,7 @@ def predict_inputs(
             written += _write_extras(prediction, target, predictor.plan, save)
             for action in after:
                 action(target.case, prediction, target.stem)
-        except (MedsegError, OSError) as error:
+        except (MedsegError, OSError, RuntimeError, MemoryError) as error:
             failure = _line(target.case, error)
             progress.warn(failure)
             outcomes.append(Outcome(target.case.name, (), failure))
@@ -149,7 +150,11 @@ def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progre
 
 
 def _line(case: Case, error: Exception) -> str:
-    """One line that begins with the file's name."""
+    """One line that begins with the file's name; what is no fault of the scan is raised again."""
+    if is_out_of_memory(error):
+        return f"{case.images[0].name}: out of memory; lower --max-memory or crop the scan"
+    if not isinstance(error, MedsegError | OSError):
+        raise error
     message = " ".join(str(error).split())
     names = tuple(path.name for path in case.images)
     return message if message.startswith(names) else f"{names[0]}: {message}"

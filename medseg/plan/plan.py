@@ -1,13 +1,17 @@
 """The Plan: every choice that the data decided, with its reason; equal to itself after JSON."""
 
+from math import prod
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
+from typing_extensions import Self
 
 from medseg.geometry import Size, Vector
 
 Task = Literal["multiclass", "multilabel"]
+MOST_VOXELS, MOST_BATCH = 2**27, 2**16
+"""Limits of a patch and a batch: far beyond what anyone trains with."""
 BACKGROUND = "background"
 """Name of the class that the user did not name."""
 
@@ -75,6 +79,31 @@ class Plan(Frozen):
     flip_axes: tuple[int, ...]
     steps: int | None
     reasons: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse what no rule makes; a plan comes with a model file, from whomever."""
+        for name, values in (
+            ("patch_size", self.patch_size),
+            ("stem_strides", self.stem_strides),
+            *(("stage_strides", strides) for strides in self.stage_strides),
+            *(("kernels", kernel) for kernel in self.kernels),
+        ):
+            if len(values) != self.dim or min(values) < 1:
+                raise ValueError(f"{name} must be {self.dim} positive numbers, got {values}")
+        pairs = (
+            ("kernels", len(self.kernels), 1 + len(self.stage_strides)),
+            ("label_values", len(self.label_values), len(self.class_names)),
+            ("normalisation", len(self.normalisation), self.channels),
+        )
+        for name, found, wanted in pairs:
+            if found != wanted:
+                raise ValueError(f"{name} must have {wanted} entries, got {found}")
+        if (self.slice_axis is None) != (self.dim == 3):
+            raise ValueError(f"slice_axis must be set in 2D alone, got {self.slice_axis}")
+        if prod(self.patch_size) > MOST_VOXELS or not 1 <= self.batch_size <= MOST_BATCH:
+            raise ValueError(f"patch_size {self.patch_size} or batch_size is beyond all use")
+        return self
 
     @property
     def num_outputs(self) -> int:

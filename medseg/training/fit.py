@@ -8,7 +8,7 @@ import torch
 
 from medseg.errors import MedsegError, SettingsError, TrainingError
 from medseg.hparams import HParams
-from medseg.machine import keep_freed_memory, pick_device
+from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.progress import Logged, Progress
@@ -70,7 +70,9 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         close_run(loop, (*start.found.problems, *data.problems), interrupted, progress)
     except MedsegError as error:
         raise TrainingError(str(error)) from error
-    except torch.OutOfMemoryError:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise TrainingError(
             f"device {device}: out of memory; lower batch_size or patch_size, or set max_memory"
         ) from None
