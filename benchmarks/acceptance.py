@@ -52,7 +52,7 @@ TRAININGS: dict[str, list[Training]] = {
     "membrane": [
         Training(
             "membrane",
-            ("--dim", "2", "--time-budget", "15m", "--classes", "membrane", "0", "interior", "255"),
+            ("--dim", "2", "--time-budget", "15m", "--classes", "membrane=0", "interior=255"),
         )
     ],
     "heads": heads((0, 1, 2)),
