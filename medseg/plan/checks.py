@@ -74,10 +74,11 @@ def check_cases(
         kept = [case for case in kept if case.name not in found]
     if not kept:
         total = len(fingerprint.cases)
-        first = problems[0] if problems else Problem("all", "no case could be read", "mend a file")
+        # The last one emptied the dataset.
+        last = problems[-1] if problems else Problem("all", "no case could be read", "mend a file")
         raise MedsegError(
-            f"0 of {total} cases can be used, at least 1 must be; {first.name}: {first.what}; "
-            f"{first.remedy}"
+            f"0 of {total} cases can be used, at least 1 must be; {last.name}: {last.what}; "
+            f"{last.remedy}"
         )
     return Fingerprint(cases=tuple(kept)), tuple(problems)
 
