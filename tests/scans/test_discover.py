@@ -151,6 +151,23 @@ def test_one_folder_of_everything(tmp_path):
     assert found(tmp_path)["c2"] == (["c2.nii.gz"], ["c2_seg.nii.gz"])
 
 
+@pytest.mark.parametrize(
+    ("used", "unused", "folder"),
+    [
+        (["c1.png", "c1_seg.png"], ["previews/x.png", "previews/y.png"], "previews"),
+        (["p1/t1.png", "p1/seg.png", "p2/t1.png", "p2/seg.png"], ["a.png", "a_seg.png"], None),
+    ],
+)
+def test_of_files_and_folders_the_reading_with_more_cases_wins(tmp_path, used, unused, folder):
+    fill(tmp_path, *used, *unused)
+    dataset = discover(tmp_path)
+    assert len(dataset.cases) == len(used) // 2
+    (problem,) = dataset.problems
+    assert problem.name == (folder or tmp_path.name)
+    assert "2 image file(s) not used" in problem.what
+    assert all(Path(name).name in problem.what for name in unused)
+
+
 def test_what_has_no_partner_is_named(tmp_path):
     fill(tmp_path, *["images/a.png", "images/b.png", "labels/b.png", "labels/c.png"])
     assert [case.name for case in discover(tmp_path).cases] == ["b"]
