@@ -4,12 +4,13 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from medseg import __version__
+from medseg import __version__, machine
 from medseg.cli import main
 from medseg.console import Terminal
 from medseg.errors import MedsegError, TrainingError
@@ -211,3 +212,37 @@ def test_machine():
     with pytest.raises(MedsegError, match="this machine has cpu"):
         pick_device("cuda:99")
     assert 10**8 < available_memory_bytes() < 10**14
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "cache"),
+    [
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_cached_files_do_not_fill_a_container(
+    folder: str, limit: str, used: str, cache: str, here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "_CGROUP", here)
+    (here / folder).mkdir(exist_ok=True)
+    (here / folder / limit).write_text("5000\n", encoding="ascii")
+    (here / folder / used).write_text("4000\n", encoding="ascii")
+    stat = f"anon 800\n{cache} 3000\nactive_file 100\n"
+    (here / folder / "memory.stat").write_text(stat, encoding="ascii")
+    assert available_memory_bytes() == 4000
+
+
+def test_windows_says_what_is_free(monkeypatch: pytest.MonkeyPatch):
+    def fills(reference: Any) -> int:
+        assert reference._obj.length == 64
+        reference._obj.available = 7 * 10**9
+        return 1
+
+    kernel32 = types.SimpleNamespace(GlobalMemoryStatusEx=fills)
+    windows = types.SimpleNamespace(kernel32=kernel32)
+    monkeypatch.setattr(machine.ctypes, "windll", windows, raising=False)
+    monkeypatch.setattr(machine, "_MEMINFO", Path("absent"))
+    monkeypatch.delattr(machine.os, "sysconf")
+    monkeypatch.setattr(machine, "_container_memory", lambda: 2**63)
+    assert available_memory_bytes() == 7 * 10**9
