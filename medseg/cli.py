@@ -161,7 +161,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         options.output,
         Terminal(),
         save=[what for what in options.save if what != "overlay"],
-        after=[_overlay(predictor.plan)] if "overlay" in options.save else [],
+        after={"overlay": _overlay(predictor.plan)} if "overlay" in options.save else {},
     )
     return int(any(outcome.failure for outcome in outcomes))
 
@@ -200,14 +200,14 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def _overlay(plan: "Plan") -> "AfterWriting":
-    """Writes a picture of each prediction beside its mask."""
+    """Writes a picture of each prediction."""
     from medseg.report.figures import overlay_png
     from medseg.scans.read import read_subject
 
-    def write(case: "Case", prediction: "Prediction", stem: Path) -> None:
+    def write(case: "Case", prediction: "Prediction", target: Path) -> None:
         image = read_subject(case, with_label=False).image
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
-        stem.with_name(f"{stem.name}_overlay.png").write_bytes(picture)
+        target.write_bytes(picture)
 
     return write
 
