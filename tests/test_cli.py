@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plans import plan_for_tests
 from rich.console import Console
 
 from medseg import __version__, machine
@@ -18,6 +19,7 @@ from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes, pick_device
 from medseg.progress import Logged, Silent, plain_table
+from medseg.scans.channels import ChannelRule
 from medseg.scans.write import write_label_map
 from medseg.settings_file import settings_file
 
@@ -71,7 +73,14 @@ def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(MedsegError("no"), 2), (TrainingError("no"), 1), (KeyboardInterrupt(), 130)],
+    [
+        (MedsegError("no"), 2),
+        (TrainingError("no"), 1),
+        (PermissionError(13, "Permission denied", "data"), 1),
+        (OSError("odd"), 1),
+        (MemoryError(), 1),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 @pytest.mark.usefixtures("here", "trained")
 def test_train_exit_status(
@@ -162,6 +171,27 @@ def test_evaluate_scores_what_it_can(here: Path, capsys: pytest.CaptureFixture[s
 
     (here / "file").touch()
     assert main([*arguments, "--output", "file/metrics.json"]) == 2
+    capsys.readouterr()
+    assert main([*arguments, "--output", "reference"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("output = reference: is a folder;")
+
+
+@pytest.mark.usefixtures("here")
+def test_mirroring_without_axes_is_said_to_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plans = iter([plan_for_tests(), plan_for_tests(flip_axes=(0,))])
+    load = "medseg.inference.predictor.load_predictor"
+    monkeypatch.setattr(
+        load,
+        lambda *_, **__: (types.SimpleNamespace(plan=next(plans), predict=print), ChannelRule()),
+    )
+    command = ["predict", "--input", "absent.nii.gz", "--model", "m", "--tta", "mirror"]
+    main(command)
+    assert "tta = mirror: changes nothing" in capsys.readouterr().err
+    main(command)
+    assert "mirror" not in capsys.readouterr().err
 
 
 def test_terminal_is_plain_where_nobody_watches():
