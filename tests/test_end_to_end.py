@@ -79,6 +79,7 @@ def steps_of(run):
 def test_a_run_leaves_everything(run, dim):
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     files = {"hparams.json", "plan.json", "model.safetensors", "last.ckpt", "metrics.jsonl"}
+    files |= {"split.json"}
     assert names == files | {"validation.json", "log.txt", "report.html", "tensorboard"}
     assert latest_run(run.folder.parent) == run.folder
     plan = Plan.load(run.plan)
