@@ -87,7 +87,8 @@ def pick_examples(scores: Sequence[ClassScore]) -> dict[str, str]:
         if score.dice is not None:
             dice.setdefault(score.case, []).append(score.dice)
     ranked = sorted(dice, key=lambda name: sum(dice[name]) / len(dice[name]))
-    picked = dict(zip(ranked, ("worst", "second worst", "third worst"), strict=False))
+    picked: dict[str, str] = {}
+    picked.update(zip(ranked, ("worst", "second worst", "third worst"), strict=False))
     for name in ranked[len(ranked) // 2 :][:1]:
         picked.setdefault(name, "median")
     return picked
