@@ -1,7 +1,8 @@
 """The command line: `medseg`, `python -m medseg`, `python train.py` and `python predict.py`.
 
 Exit status: 0 everything asked for was done. train: 2 it could not start, 1 it failed later.
-predict, evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. 130 interrupted.
+predict, evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. All: 1 the
+machine failed (a disk is full, a folder may not be read, memory ran out), 130 interrupted.
 
 Whatever takes long to import is imported by the command that needs it: `--help` is instant.
 """
@@ -50,7 +51,8 @@ class PredictOptions(Settings):
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     max_memory: Bytes | None = None
-    """Memory to stay under, such as 4GB or 4GiB. None: what is free."""
+    """Memory such as 4GB or 4GiB: class scores that would take over half of it go to a temporary
+    file. None: what is free."""
     tta: Tta = "none"
     """mirror averages over the axes that were mirrored in training."""
     overlap: Overlap = 0.5
@@ -96,14 +98,18 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
             raise SettingsError(f"{name or 'no command'}: not a command; see `{typed} --help`")
         return COMMANDS[name](program or f"{typed} {name}", arguments[1:])
     except TrainingError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        message, status = str(error), 1
     except MedsegError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        message, status = str(error), 2
+    except OSError as error:
+        where, why = error.filename or name, error.strerror or error
+        message, status = f"{where}: {why}; check its permissions and the free space", 1
+    except MemoryError:
+        message, status = f"{name}: out of memory; close other programs or crop the scans", 1
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
+        message, status = "interrupted", 130
+    sys.stderr.write(f"{message}\n")
+    return status
 
 
 def init(program: str, argv: Sequence[str]) -> int:
@@ -154,14 +160,17 @@ def predict(program: str, argv: Sequence[str]) -> int:
         tta=options.tta,
         max_memory=options.max_memory,
     )
+    terminal = Terminal()
+    if options.tta == "mirror" and not predictor.plan.flip_axes:
+        terminal.warn("tta = mirror: changes nothing, as the model was trained without mirroring")
     outcomes = predict_inputs(
         options.input,
         predictor,
         rule,
         options.output,
-        Terminal(),
+        terminal,
         save=[what for what in options.save if what != "overlay"],
-        after=[_overlay(predictor.plan)] if "overlay" in options.save else [],
+        after={"overlay": _overlay(predictor.plan)} if "overlay" in options.save else {},
     )
     return int(any(outcome.failure for outcome in outcomes))
 
@@ -177,6 +186,8 @@ def evaluate(program: str, argv: Sequence[str]) -> int:
     from medseg.inference.outputs import check_writable
 
     if options.output is not None:
+        if options.output.is_dir():
+            raise SettingsError(f"output = {options.output}: is a folder; name a JSON file in it")
         check_writable(options.output.parent)
     terminal = Terminal()
     summary, problems = evaluate_folders(
@@ -200,14 +211,14 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def _overlay(plan: "Plan") -> "AfterWriting":
-    """Writes a picture of each prediction beside its mask."""
+    """Writes a picture of each prediction."""
     from medseg.report.figures import overlay_png
     from medseg.scans.read import read_subject
 
-    def write(case: "Case", prediction: "Prediction", stem: Path) -> None:
+    def write(case: "Case", prediction: "Prediction", target: Path) -> None:
         image = read_subject(case, with_label=False).image
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
-        stem.with_name(f"{stem.name}_overlay.png").write_bytes(picture)
+        target.write_bytes(picture)
 
     return write
 

@@ -13,7 +13,7 @@ from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
 PositiveInt = Annotated[int, Field(ge=1)]
-Millimetres = Annotated[float, Field(gt=0)]
+Millimetres = Annotated[float, Field(gt=1e-9, lt=1e9)]
 
 
 def _known_device(device: str) -> str:
@@ -63,9 +63,9 @@ class HParams(Settings):
     """Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file."""
     output: Path | None = None
     """Folder of the run. None: a new folder in `runs`."""
-    classes: dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0)]] | None = Field(
-        default=None, min_length=1
-    )
+    classes: (
+        dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0, lt=2**31)]] | None
+    ) = Field(default=None, min_length=1)
     """Class name -> its value in the label files. None: every value found is a class."""
     channels: PositiveInt | None = None
     """Channels of each image; a case with another number is left out. None: as most cases have."""

@@ -51,19 +51,45 @@ def _free_memory() -> int:
             return int(found[1]) * 1024
     if hasattr(os, "sysconf"):  # macOS states what it has, not what is free: count on half
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return 4 * 10**9  # Windows has no such call; every PC that can train has this
+    return _free_on_windows() or 4 * 10**9  # every PC that can train has this
+
+
+class _MemoryStatus(ctypes.Structure):
+    """Windows' MEMORYSTATUSEX."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("available", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    )
+
+
+def _free_on_windows() -> int:
+    """Free main memory as Windows states it; 0 if it does not."""
+    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    with contextlib.suppress(OSError, AttributeError):  # not Windows
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    return status.available
 
 
 def _container_memory() -> int:
-    """What a container's limit leaves (cgroup v2, then v1); a large number without a limit."""
+    """What a container's limit leaves (cgroup v2, then v1); a large number without a limit.
+
+    The cache of files counts as used there, but the kernel gives it up when memory is needed.
+    """
     names = (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     )
-    for limit, used in names:
+    for folder, limit, used, cache in names:
         with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-            total = int((_CGROUP / limit).read_text(encoding="ascii"))
-            return total - int((_CGROUP / used).read_text(encoding="ascii"))
+            total = int((_CGROUP / folder / limit).read_text(encoding="ascii"))
+            free = total - int((_CGROUP / folder / used).read_text(encoding="ascii"))
+            stat = (_CGROUP / folder / "memory.stat").read_text(encoding="ascii")
+            found = re.search(rf"^{cache} (\d+)$", stat, re.MULTILINE)
+            return free + int(found[1]) if found else free
     return 2**63
 
 

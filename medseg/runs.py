@@ -8,6 +8,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from textwrap import shorten
 
@@ -78,6 +79,11 @@ class Run:
         return self.folder / "last.ckpt"
 
     @property
+    def split(self) -> Path:
+        """Names of the cases that train and validate."""
+        return self.folder / "split.json"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object per line, as training goes."""
         return self.folder / "metrics.jsonl"
@@ -108,15 +114,15 @@ class Run:
         Raises:
             MedsegError: If the folder holds a model already or cannot be written.
         """
-        if output is None:
-            output = Path("runs") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-        run = cls(output)
-        if run.model.exists() or run.checkpoint.exists():
+        given = output is not None
+        run = cls(output or _unused(Path("runs"), name))
+        output = run.folder
+        if any(file.exists() for file in (run.model, run.checkpoint, run.log)):
             raise MedsegError(
                 f"output {output} already holds a run: choose another --output, or add --resume"
             )
         try:
-            output.mkdir(parents=True, exist_ok=True)
+            output.mkdir(parents=True, exist_ok=given)
             run.log.touch()
         except OSError as error:
             raise MedsegError(
@@ -134,6 +140,13 @@ class Run:
         """Be what `latest_run` finds, for a run that could start."""
         with contextlib.suppress(OSError):  # a run is none the worse for it
             write_text(self.folder.parent / "latest", self.folder.name)
+
+
+def _unused(folder: Path, name: str) -> Path:
+    """Two trainings may start in the same second."""
+    stem = f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(folder / name for name in names if not (folder / name).exists())
 
 
 def latest_run(folder: Path) -> Path:

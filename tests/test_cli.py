@@ -4,12 +4,14 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from plans import plan_for_tests
 from rich.console import Console
 
-from medseg import __version__
+from medseg import __version__, machine
 from medseg.cli import main
 from medseg.console import Terminal
 from medseg.errors import MedsegError, TrainingError
@@ -17,6 +19,7 @@ from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes, pick_device
 from medseg.progress import Logged, Silent, plain_table
+from medseg.scans.channels import ChannelRule
 from medseg.scans.write import write_label_map
 from medseg.settings_file import settings_file
 
@@ -70,7 +73,14 @@ def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(MedsegError("no"), 2), (TrainingError("no"), 1), (KeyboardInterrupt(), 130)],
+    [
+        (MedsegError("no"), 2),
+        (TrainingError("no"), 1),
+        (PermissionError(13, "Permission denied", "data"), 1),
+        (OSError("odd"), 1),
+        (MemoryError(), 1),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 @pytest.mark.usefixtures("here", "trained")
 def test_train_exit_status(
@@ -161,6 +171,27 @@ def test_evaluate_scores_what_it_can(here: Path, capsys: pytest.CaptureFixture[s
 
     (here / "file").touch()
     assert main([*arguments, "--output", "file/metrics.json"]) == 2
+    capsys.readouterr()
+    assert main([*arguments, "--output", "reference"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("output = reference: is a folder;")
+
+
+@pytest.mark.usefixtures("here")
+def test_mirroring_without_axes_is_said_to_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plans = iter([plan_for_tests(), plan_for_tests(flip_axes=(0,))])
+    load = "medseg.inference.predictor.load_predictor"
+    monkeypatch.setattr(
+        load,
+        lambda *_, **__: (types.SimpleNamespace(plan=next(plans), predict=print), ChannelRule()),
+    )
+    command = ["predict", "--input", "absent.nii.gz", "--model", "m", "--tta", "mirror"]
+    main(command)
+    assert "tta = mirror: changes nothing" in capsys.readouterr().err
+    main(command)
+    assert "mirror" not in capsys.readouterr().err
 
 
 def test_terminal_is_plain_where_nobody_watches():
@@ -211,3 +242,37 @@ def test_machine():
     with pytest.raises(MedsegError, match="this machine has cpu"):
         pick_device("cuda:99")
     assert 10**8 < available_memory_bytes() < 10**14
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "cache"),
+    [
+        ("", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_cached_files_do_not_fill_a_container(
+    folder: str, limit: str, used: str, cache: str, here: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "_CGROUP", here)
+    (here / folder).mkdir(exist_ok=True)
+    (here / folder / limit).write_text("5000\n", encoding="ascii")
+    (here / folder / used).write_text("4000\n", encoding="ascii")
+    stat = f"anon 800\n{cache} 3000\nactive_file 100\n"
+    (here / folder / "memory.stat").write_text(stat, encoding="ascii")
+    assert available_memory_bytes() == 4000
+
+
+def test_windows_says_what_is_free(monkeypatch: pytest.MonkeyPatch):
+    def fills(reference: Any) -> int:
+        assert reference._obj.length == 64
+        reference._obj.available = 7 * 10**9
+        return 1
+
+    kernel32 = types.SimpleNamespace(GlobalMemoryStatusEx=fills)
+    windows = types.SimpleNamespace(kernel32=kernel32)
+    monkeypatch.setattr(machine.ctypes, "windll", windows, raising=False)
+    monkeypatch.setattr(machine, "_MEMINFO", Path("absent"))
+    monkeypatch.delattr(machine.os, "sysconf")
+    monkeypatch.setattr(machine, "_container_memory", lambda: 2**63)
+    assert available_memory_bytes() == 7 * 10**9

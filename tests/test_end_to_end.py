@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from medseg.training.record import read_records
 
 ROOT = Path(__file__).parent.parent
 STEPS = 60
+GRID = Geometry((40, 36, 1), world=False)
 
 
 def settings(dim, data, output, **changed):
@@ -58,6 +60,16 @@ class InterruptedAt(Silent):
             yield item
 
 
+class Warned(Silent):
+    """Keeps the warnings."""
+
+    def __init__(self):
+        self.lines = []
+
+    def warn(self, message):
+        self.lines.append(message)
+
+
 @pytest.fixture(scope="module")
 def run(dim, tiny_dataset, tmp_path_factory):
     """A training long enough to learn the two large organs."""
@@ -79,6 +91,7 @@ def steps_of(run):
 def test_a_run_leaves_everything(run, dim):
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
     files = {"hparams.json", "plan.json", "model.safetensors", "last.ckpt", "metrics.jsonl"}
+    files |= {"split.json"}
     assert names == files | {"validation.json", "log.txt", "report.html", "tensorboard"}
     assert latest_run(run.folder.parent) == run.folder
     plan = Plan.load(run.plan)
@@ -142,6 +155,41 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(dim, tiny_dataset, tmp_pa
     weights, expected = load_file(broken.model), load_file(unbroken.model)
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
     assert not all(torch.equal(half_way[name], expected[name]) for name in expected)
+
+
+def test_a_run_keeps_its_cases_and_says_what_it_ignores(photo_folder, tmp_path):
+    data = shutil.copytree(photo_folder, tmp_path / "data")
+    run = Run(train(short(2, data, tmp_path / "run"), resume=False, progress=InterruptedAt(2)))
+    parts = run.split.read_text(encoding="utf-8")
+    for kind in ("images", "labels"):
+        shutil.copy(data / kind / "case1.png", data / kind / "case0.png")
+    said = Warned()
+    train(short(2, data, run.folder, learning_rate=0.5), resume=True, progress=said)
+    assert run.split.read_text(encoding="utf-8") == parts
+    assert {case for case, _ in scores(run)} == {"case1"}
+    assert any("learning_rate = 0.5" in line for line in said.lines)
+    assert HParams.load(run.hparams).learning_rate != 0.5
+
+
+def test_half_precision_trains_on_a_cpu_too(dim, tiny_dataset, tmp_path):
+    hparams = short(dim, tiny_dataset, tmp_path / "run", steps=2, precision="bf16")
+    weights = load_file(Run(train(hparams, resume=False, progress=Silent())).model)
+    assert all(weight.isfinite().all() for weight in weights.values())
+
+
+def test_one_class_may_be_multilabel_and_absent(tmp_path):
+    """Nothing to find in the case that is validated, and two folders instead of one."""
+    for number in (1, 2, 3):
+        image, label = phantom(number, (40, 36, 1), (2.0, 2.0, 2.0))
+        write_image(image, GRID, tmp_path / "scans" / f"s{number}.png")
+        mask = (label == 1) & (number > 1)
+        write_label_map(mask, GRID, tmp_path / "masks" / f"s{number}.png")
+    hparams = short(2, Path("data/demo"), tmp_path / "run", classes={"liver": 1}, steps=1)
+    folders = {"images": tmp_path / "scans", "labels": tmp_path / "masks", "task": "multilabel"}
+    hparams = hparams.model_copy(update=folders)
+    run = Run(train(hparams, resume=False, progress=Silent()))
+    assert run.report.is_file()
+    assert len(scores(run)) == 1
 
 
 def test_another_seed_is_another_training(photo_folder, tmp_path):

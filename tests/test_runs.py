@@ -172,8 +172,10 @@ def test_nothing_there_is_refused(tmp_path):
 def test_a_run_is_made_once(tmp_path):
     run = Run.create(tmp_path / "runs" / "one", "data")
     assert run.folder.is_dir()
+    run.discard()
     assert Run.create(run.folder, "data") == run  # it could not start; nothing is lost
-    for file in (run.checkpoint, run.model):
+    run.log.unlink()
+    for file in (run.checkpoint, run.model, run.log):
         file.touch()
         with pytest.raises(MedsegError, match="already holds a run") as error:
             Run.create(run.folder, "data")
@@ -186,6 +188,7 @@ def test_a_run_is_named_after_its_data(tmp_path, monkeypatch):
     run = Run.create(None, "liver-3d")
     assert run.folder.parent == Path("runs")
     assert run.folder.name.startswith("liver-3d-2")
+    assert Run.create(None, "liver-3d").folder != run.folder  # though it is the same second
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

@@ -51,8 +51,18 @@ def pair(prediction: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
         The pairs in natural order, and references without a prediction or with several.
 
     Raises:
-        MedsegError: If one of the two does not exist, they are not of one kind, or nothing pairs.
+        MedsegError: If one of the two does not exist or cannot be looked at, they are not of one
+            kind, or nothing pairs.
     """
+    try:
+        return _pair(prediction, reference)
+    except OSError as error:
+        raise MedsegError(
+            f"{error.filename}: cannot be looked at ({error.strerror}); check its permissions"
+        ) from None
+
+
+def _pair(prediction: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
     for path in (prediction, reference):
         if not path.exists():
             raise MedsegError(f"{path} does not exist; give a label map or a folder of them")

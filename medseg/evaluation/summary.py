@@ -71,11 +71,6 @@ class Summary(Frozen):
         """Write as JSON; a reader sees the whole file or the one before."""
         write_text(path, self.model_dump_json(indent=2))
 
-    @classmethod
-    def load(cls, path: Path) -> "Summary":
-        """Read what `save` wrote."""
-        return cls.model_validate_json(path.read_text(encoding="utf-8"))
-
 
 def summarise(
     scores: Sequence[ClassScore],

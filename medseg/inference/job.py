@@ -1,7 +1,8 @@
 """Many scans, one after another: predict, write, tabulate; a failure does not stop the rest."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +16,7 @@ from medseg.plan.plan import Plan
 from medseg.progress import Progress
 from medseg.scans.case import Case
 from medseg.scans.channels import ChannelRule, group_inputs
-from medseg.scans.formats import WORLD_SUFFIXES, suffix_of
+from medseg.scans.formats import LOSSY_SUFFIXES, suffix_of
 from medseg.scans.write import write_image, write_label_map
 
 
@@ -40,7 +41,7 @@ class Outcome(NamedTuple):
 
 Extra = Literal["probabilities", "uncertainty"]
 AfterWriting = Callable[[Case, Prediction, Path], None]
-"""Called with what was predicted and the output's path without suffix."""
+"""Called with what was predicted and the file to write."""
 
 
 def predict_inputs(
@@ -51,7 +52,7 @@ def predict_inputs(
     progress: Progress,
     *,
     save: Collection[Extra] = (),
-    after: Sequence[AfterWriting] = (),
+    after: Mapping[str, AfterWriting] = MappingProxyType({}),
 ) -> list[Outcome]:
     """Predict files, folders and globs.
 
@@ -62,13 +63,15 @@ def predict_inputs(
         output: See `plan_outputs`.
         progress: Gets a table per case, and a warning per failure.
         save: What else to write, as `<name>_<what>`; of probabilities, classes are the fourth axis.
-        after: What else to do with each prediction.
+        after: What else to make of each prediction: `<what>` -> writer of `<name>_<what>`.
 
     Raises:
         SettingsError: If `output` does not fit; nothing was predicted.
     """
     cases, problems = group_inputs(inputs, rule, predictor.plan.channels)
-    targets, clashes = plan_outputs(cases, output, predictor.plan) if cases else ([], [])
+    targets, clashes = (
+        plan_outputs(cases, output, predictor.plan, (*save, *after)) if cases else ([], [])
+    )
     outcomes = [
         Outcome(name, (), f"{name}: {what}; {remedy}") for name, what, remedy in problems + clashes
     ]
@@ -80,8 +83,8 @@ def predict_inputs(
             prediction = predictor.predict(target.case, with_probabilities=bool(save))
             written = _write(prediction, target, predictor.plan)
             written += _write_extras(prediction, target, predictor.plan, save)
-            for action in after:
-                action(target.case, prediction, target.stem)
+            for what, action in after.items():
+                action(target.case, prediction, target.extra(what))
         except (MedsegError, OSError, RuntimeError, MemoryError) as error:
             failure = _line(target.case, error)
             progress.warn(failure)
@@ -111,19 +114,11 @@ def _write_extras(
 ) -> tuple[Path, ...]:
     if prediction.probabilities is None:
         return ()
-    # Formats without a world frame hold whole numbers only.
-    suffix = suffix_of(target.case.images[0])
-    suffix = suffix if suffix in WORLD_SUFFIXES else ".nii.gz"
     images = {"probabilities": prediction.probabilities}
     if "uncertainty" in save:
         images["uncertainty"] = uncertainty(prediction.probabilities, plan.task)
     return tuple(
-        write_image(
-            images[what],
-            prediction.geometry,
-            target.stem.with_name(f"{target.stem.name}_{what}{suffix}"),
-        )
-        for what in save
+        write_image(images[what], prediction.geometry, target.extra(what)) for what in save
     )
 
 
@@ -132,7 +127,7 @@ def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progre
     source = target.case.images[0]
     for warning in prediction.warnings:
         progress.warn(warning if warning.startswith(source.name) else f"{source.name}: {warning}")
-    if suffix_of(target.files[0]) == ".png" != suffix_of(source):
+    if suffix_of(source) in LOSSY_SUFFIXES and suffix_of(target.files[0]) == ".png":
         progress.note(f"{source.name}: the mask is a PNG, as JPEG would alter its labels")
     geometry = prediction.geometry
     total = np.prod(geometry.size)

@@ -2,14 +2,14 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from medseg.errors import SettingsError
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case, Problem
-from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
+from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, WORLD_SUFFIXES, suffix_of
 from medseg.scans.names import file_stem, safe_names
 
 
@@ -24,9 +24,16 @@ class Target(NamedTuple):
     stem: Path
     files: tuple[Path, ...]
 
+    def extra(self, what: str) -> Path:
+        """The file of something beside the masks: an overlay is a picture, all else an image."""
+        suffix = ".png" if what == "overlay" else suffix_of(self.case.images[0])
+        if what != "overlay" and suffix not in WORLD_SUFFIXES:
+            suffix = ".nii.gz"  # formats without a world frame hold whole numbers only
+        return self.stem.with_name(f"{self.stem.name}_{what}{suffix}")
+
 
 def plan_outputs(
-    cases: Sequence[Case], output: Path | None, plan: Plan
+    cases: Sequence[Case], output: Path | None, plan: Plan, extras: Collection[str] = ()
 ) -> tuple[list[Target], list[Problem]]:
     """Name every file that will be written, before any work is done.
 
@@ -35,6 +42,7 @@ def plan_outputs(
         output: A folder (each scan keeps its name), a file for a single scan, or None: `scan_seg`
             in the working directory.
         plan: Multilabel plans write a folder of masks, one per class.
+        extras: What else will be written of each case, as `Target.extra` names it.
 
     Returns:
         Targets, and the cases whose output would overwrite an input or another output.
@@ -50,9 +58,9 @@ def plan_outputs(
         check_writable(folder)
         masks = safe_names(plan.class_names) if plan.task == "multilabel" else ()
         affix = "_seg" if output is None else ""
-        stems = Counter(_stem(case) for case in cases)
+        stems = Counter(_stem(case).casefold() for case in cases)
         targets = [_target(case, folder / (_name(case, stems) + affix), masks) for case in cases]
-    return _safe(targets)
+    return _safe(targets, extras)
 
 
 def check_writable(folder: Path) -> None:
@@ -80,19 +88,23 @@ def _single(cases: Sequence[Case], output: Path, plan: Plan) -> Target:
         raise SettingsError(
             f"output = {output}: this model writes one mask file per class; name a folder"
         )
-    return Target(cases[0], output.with_name(file_stem(output)), (output,))
+    stem = output.with_name(file_stem(output))
+    return Target(cases[0], stem, (stem.with_name(stem.name + _mask_suffix(output)),))
 
 
 def _target(case: Case, stem: Path, masks: Sequence[str]) -> Target:
-    source = case.images[0]
-    suffix = source.name[len(file_stem(source)) :]
-    if suffix.lower() in LOSSY_SUFFIXES:
-        suffix = ".png"  # compression would alter the labels
+    suffix = _mask_suffix(case.images[0])
     if masks:
         files = tuple(stem / (name + suffix) for name in masks)
     else:
         files = (stem.with_name(stem.name + suffix),)
     return Target(case, stem, files)
+
+
+def _mask_suffix(path: Path) -> str:
+    """Format of a mask that is asked for as `path`, or belongs to that scan; spelled as there."""
+    suffix = path.name[len(file_stem(path)) :]
+    return ".png" if suffix.lower() in LOSSY_SUFFIXES else suffix  # JPEG would alter the labels
 
 
 def _stem(case: Case) -> str:
@@ -102,20 +114,26 @@ def _stem(case: Case) -> str:
 def _name(case: Case, stems: Counter[str]) -> str:
     """The file's own name; the case's where files of several folders are named alike."""
     stem = _stem(case)
-    return stem if stems[stem] == 1 else case.name
+    return stem if stems[stem.casefold()] == 1 else case.name
 
 
-def _safe(targets: Sequence[Target]) -> tuple[list[Target], list[Problem]]:
-    taken = {path.resolve() for target in targets for path in target.case.images}
+def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Target], list[Problem]]:
+    taken = {_place(path) for target in targets for path in target.case.images}
     safe: list[Target] = []
     problems: list[Problem] = []
     for target in targets:
-        clash = next((file for file in target.files if file.resolve() in taken), None)
+        files = (*target.files, *(target.extra(what) for what in extras))
+        clash = next((file for file in files if _place(file) in taken), None)
         if clash is None:
-            taken.update(file.resolve() for file in target.files)
+            taken.update(_place(file) for file in files)
             safe.append(target)
         else:
-            what = f"its mask {clash} would overwrite an input or another mask"
+            what = f"its output {clash} would overwrite an input or another output"
             remedy = "choose another --output, or name fewer inputs"
             problems.append(Problem(target.case.images[0].name, what, remedy))
     return safe, problems
+
+
+def _place(path: Path) -> str:
+    """Equal for two names of one file, also where upper and lower case are alike."""
+    return str(path.resolve()).casefold()

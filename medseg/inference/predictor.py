@@ -111,7 +111,9 @@ class Predictor:
 
     @torch.inference_mode()
     def _run(self, images: Images) -> Logits:
-        with torch.autocast(self._device.type, enabled=self._device.type == "cuda"):
+        cuda = self._device.type == "cuda"
+        dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
+        with torch.autocast(self._device.type, dtype if cuda else None, enabled=cuda):
             return self._network(images)
 
 

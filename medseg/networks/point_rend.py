@@ -168,7 +168,7 @@ class PointRendHead(nn.Module):
         voxels = prod(size)
         count = min(voxels, _INFERENCE_FACTOR * num_points(size))
         chosen = uncertainty(logits, multilabel=self.multilabel).flatten(1).topk(count, 1).indices
-        fine = self.mlp(features, voxel_centres(chosen, size).to(logits.dtype))
+        fine = self.mlp(features, voxel_centres(chosen, size))
         flat = logits.flatten(2).contiguous()
         index = chosen[:, None].expand(-1, flat.shape[1], -1)
         return flat.scatter(2, index, fine.to(flat.dtype)).reshape(logits.shape)

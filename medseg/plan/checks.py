@@ -43,7 +43,10 @@ _LAYERS = _Trait(
 
 
 def check_cases(
-    fingerprint: Fingerprint, classes: Mapping[str, int] | None, channels: int | None = None
+    fingerprint: Fingerprint,
+    classes: Mapping[str, int] | None,
+    channels: int | None = None,
+    unreadable: Sequence[Problem] = (),
 ) -> tuple[Fingerprint, tuple[Problem, ...]]:
     """Keep the cases that can be trained on together.
 
@@ -51,6 +54,7 @@ def check_cases(
         fingerprint: All cases that could be read.
         classes: Class name -> value in the label files; None: every value is a class.
         channels: Channels a case must have; None: as most cases have.
+        unreadable: Cases that could not be read, for the message when none remains.
 
     Returns:
         The cases that fit, and why the others were left out.
@@ -73,12 +77,12 @@ def check_cases(
         problems += found.values()
         kept = [case for case in kept if case.name not in found]
     if not kept:
-        total = len(fingerprint.cases)
+        total = len(fingerprint.cases) + len(unreadable)
         # The last one emptied the dataset.
-        last = problems[-1] if problems else Problem("all", "no case could be read", "mend a file")
+        causes = (*reversed(problems), *unreadable)
+        name, what, remedy = (*causes, Problem("all", "no case was found", "add one"))[0]
         raise MedsegError(
-            f"0 of {total} cases can be used, at least 1 must be; {last.name}: {last.what}; "
-            f"{last.remedy}"
+            f"0 of {total} cases can be used, at least 1 must be; {name}: {what}; {remedy}"
         )
     return Fingerprint(cases=tuple(kept)), tuple(problems)
 

@@ -32,6 +32,7 @@ class Candidate(NamedTuple):
     kernels: tuple[tuple[int, ...], ...]
     channels: int
     num_outputs: int
+    multilabel: bool
 
 
 class Shape(NamedTuple):

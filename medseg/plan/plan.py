@@ -4,7 +4,8 @@ from math import prod
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 from typing_extensions import Self
 
 from medseg.geometry import Size, Vector
@@ -12,6 +13,8 @@ from medseg.geometry import Size, Vector
 Task = Literal["multiclass", "multilabel"]
 MOST_VOXELS, MOST_BATCH = 2**27, 2**16
 """Limits of a patch and a batch: far beyond what anyone trains with."""
+FINEST_MM, COARSEST_MM = 1e-9, 1e9
+"""Limits of a voxel's side. A micrometre stays within them in a file that counts in metres."""
 BACKGROUND = "background"
 """Name of the class that the user did not name."""
 
@@ -31,10 +34,10 @@ class Normalisation(Frozen):
     """
 
     kind: Literal["dataset", "image", "body"]
-    low: float = 0.0
-    high: float = 0.0
-    mean: float = 0.0
-    std: float = 1.0
+    low: FiniteFloat = 0.0
+    high: FiniteFloat = 0.0
+    mean: FiniteFloat = 0.0
+    std: FiniteFloat = 1.0
 
 
 class Plan(Frozen):
@@ -101,9 +104,36 @@ class Plan(Frozen):
                 raise ValueError(f"{name} must have {wanted} entries, got {found}")
         if (self.slice_axis is None) != (self.dim == 3):
             raise ValueError(f"slice_axis must be set in 2D alone, got {self.slice_axis}")
+        self._check_values()
         if prod(self.patch_size) > MOST_VOXELS or not 1 <= self.batch_size <= MOST_BATCH:
             raise ValueError(f"patch_size {self.patch_size} or batch_size is beyond all use")
         return self
+
+    def _check_values(self) -> None:
+        """Refuse numbers that no file, axis or interpolation has."""
+        bounds = np.iinfo(np.int32)
+        checks = (
+            (
+                all(FINEST_MM < mm < COARSEST_MM for mm in self.spacing_mm),
+                f"spacing_mm must be between {FINEST_MM} and {COARSEST_MM}, got {self.spacing_mm}",
+            ),
+            (len(self.class_names) > 0, "class_names must name at least one class"),
+            (
+                {0, 1, 3}.issuperset(self.image_orders),
+                f"image_orders must be of 0, 1 and 3, got {self.image_orders}",
+            ),
+            (
+                len({*self.flip_axes} & {*range(self.dim)}) == len(self.flip_axes),
+                f"flip_axes must be different axes below {self.dim}, got {self.flip_axes}",
+            ),
+            (
+                all(bounds.min <= value <= bounds.max for value in self.label_values),
+                f"label_values must fit 32 bits, got {self.label_values}",
+            ),
+        )
+        for holds, rule in checks:
+            if not holds:
+                raise ValueError(rule)
 
     @property
     def num_outputs(self) -> int:
@@ -113,15 +143,13 @@ class Plan(Frozen):
     @property
     def scored_classes(self) -> dict[str, int]:
         """Name -> value of the classes that count: the background only where the user named it."""
-        classes = dict(zip(self.class_names, self.label_values, strict=True))
-        if self.has_background:
-            del classes[BACKGROUND]
-        return classes
+        first = int(self.has_background)
+        return dict(zip(self.class_names[first:], self.label_values[first:], strict=True))
 
     @property
     def has_background(self) -> bool:
         """Whether the class of index 0 is merely what the others are not."""
-        return self.task == "multiclass" and self.class_names[0] == BACKGROUND
+        return self.task == "multiclass" and self.class_names[0].casefold() == BACKGROUND
 
     @property
     def volume_patch(self) -> Size:

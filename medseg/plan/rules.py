@@ -69,7 +69,12 @@ def make_plan(
         limits,
         lambda shape, batch: step_bytes(
             Candidate(
-                shape.patch_size, batch, *shape.topology, len(normalisation), len(classes.names)
+                shape.patch_size,
+                batch,
+                *shape.topology,
+                channels=len(normalisation),
+                num_outputs=len(classes.names),
+                multilabel=task == "multilabel",
             )
         ),
     )

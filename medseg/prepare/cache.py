@@ -30,7 +30,7 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.read import read_subject
 
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 1
+_VERSION = 2
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
     "image_orders", "normalisation",

@@ -10,6 +10,7 @@ from medseg.plan.plan import Normalisation
 Channel = npt.NDArray[np.float32]
 
 _SAMPLE = 1 << 20
+_TINY = float(np.finfo(np.float32).tiny)
 # Air is hardly ever exactly constant: what is within this share of the range is background too.
 _BACKGROUND_SHARE = 0.01
 
@@ -28,8 +29,9 @@ def normalise(
             above = _background(channel) if rule.kind == "body" else None
             mean, std = _mean_and_std(channel, above)
         target -= np.float32(mean)
-        # Without contrast there is nothing to scale, only rounding errors to blow up.
-        target *= np.float32(1 / std if std > 1e-6 * max(1.0, abs(mean)) else 0)
+        # Without contrast there is nothing to scale, only rounding errors to blow up. They grow
+        # with the values, whose unit may be a small one.
+        target *= np.float32(1 / std if std > max(1e-6 * abs(mean), _TINY) else 0)
     return out
 
 

@@ -23,8 +23,15 @@ def prepare(subject: Subject, plan: Plan) -> Prepared:
     and the background is still one value.
 
     Raises:
-        ScanError: If the subject has other channels, or other label values, than the plan.
+        ScanError: If the subject has other channels, or other label values, than the plan, or has
+            a world frame and the plan has none, or the reverse.
     """
+    if subject.geometry.world != plan.world:
+        kinds = ("an image without a world frame", "a scan with a world frame")
+        raise ScanError(
+            f"{kinds[subject.geometry.world]}, but the plan is made for {kinds[plan.world]}; "
+            "give files of the formats that the model was trained on"
+        )
     if len(subject.image) != plan.channels:
         raise ScanError(
             f"image has {len(subject.image)} channels, but the plan is made for {plan.channels}; "

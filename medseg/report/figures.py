@@ -80,14 +80,18 @@ class _Slice(NamedTuple):
     place: str
 
 
-def pick_examples(scores: Sequence[ClassScore]) -> tuple[str, ...]:
-    """Names of the three cases with the lowest mean Dice, lowest first, and of the median case."""
+def pick_examples(scores: Sequence[ClassScore]) -> dict[str, str]:
+    """The three cases with the lowest mean Dice, lowest first, and the median case: name -> why."""
     dice: dict[str, list[float]] = {}
     for score in scores:
         if score.dice is not None:
             dice.setdefault(score.case, []).append(score.dice)
     ranked = sorted(dice, key=lambda name: sum(dice[name]) / len(dice[name]))
-    return tuple(dict.fromkeys([*ranked[:3], *ranked[len(ranked) // 2 :][:1]]))
+    picked: dict[str, str] = {}
+    picked.update(zip(ranked, ("worst", "second worst", "third worst"), strict=False))
+    for name in ranked[len(ranked) // 2 :][:1]:
+        picked.setdefault(name, "median")
+    return picked
 
 
 def draw_example(example: Example, values: Sequence[int]) -> Layers:

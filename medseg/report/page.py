@@ -34,7 +34,7 @@ class ReportContent:
         facts: Label and value: when, how long, what with.
         curves: Of the training, any number per kind.
         summary: The validation; it holds the scores of every case.
-        examples: Cases to look at.
+        examples: Cases to look at; drawn one by one, so they need not be in memory together.
         reasons: Choice and why, as in the plan.
         problems: What was left out.
     """
@@ -43,7 +43,7 @@ class ReportContent:
     facts: tuple[tuple[str, str], ...]
     curves: tuple[Curve, ...]
     summary: Summary
-    examples: tuple[Example, ...]
+    examples: Iterable[Example]
     reasons: tuple[tuple[str, str], ...]
     problems: tuple[Problem, ...]
 
@@ -159,10 +159,11 @@ def _strip(values: Sequence[float]) -> str:
     )
 
 
-def _examples(examples: Sequence[Example], summary: Summary) -> str:
-    if not examples:
-        return ""
+def _examples(examples: Iterable[Example], summary: Summary) -> str:
     values = [row.value or 0 for row in summary.classes]
+    figures = [_figure(example, values) for example in examples]
+    if not figures:
+        return ""
     keys = _element(
         "p class=key",
         (
@@ -170,12 +171,11 @@ def _examples(examples: Sequence[Example], summary: Summary) -> str:
             for index, row in enumerate(summary.classes)
         ),
     )
-    figures = _element("div class=gallery", (_figure(example, values) for example in examples))
     # The boxes come before the gallery, so that plain CSS can hide its layers.
     return (
         f"{keys}<input type=checkbox id=solid checked><label for=solid><i></i> reference</label>"
         "<input type=checkbox id=dashed checked><label for=dashed><i></i> prediction</label>"
-        f"{figures}"
+        f"{_element('div class=gallery', figures)}"
     )
 
 

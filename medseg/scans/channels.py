@@ -9,16 +9,24 @@ from pydantic import BaseModel, ConfigDict
 
 from medseg.scans.case import Case, Problem
 from medseg.scans.formats import IMAGE_SUFFIXES
-from medseg.scans.names import file_stem, is_image_file, natural_key, role, safe_names
+from medseg.scans.names import (
+    case_folder,
+    file_stem,
+    is_image_file,
+    is_label_name,
+    natural_key,
+    role,
+    safe_names,
+)
 
 
 class ChannelRule(BaseModel):
     """How a training case's image files were told apart; saved with the run, for prediction.
 
     Attributes:
-        kind: `single`: each file is a case, with all its channels. `suffix`: the stem ends with a
-            key, what comes before is the case. `folder`: a folder is a case, and a key is what a
-            file is within it, as `names.role` has it.
+        kind: `single`: each file is a case, with all its channels. `suffix`: the path without its
+            format ends with a key, what comes before is the case. `folder`: a folder is a case, as
+            `names.case_folder` has it, and a key is what a file is within it, `names.role`.
         keys: In channel order, in lower case, such as ("_0000", "_0001") or ("t1", "flair").
     """
 
@@ -27,17 +35,27 @@ class ChannelRule(BaseModel):
     kind: Literal["single", "suffix", "folder"] = "single"
     keys: tuple[str, ...] = ()
 
-    def split(self, path: Path) -> tuple[str, str] | None:
-        """The case's name and the key of one of its files; None for a file that has no key."""
-        stem = file_stem(path)
+    def split(self, path: Path) -> tuple[Path, str] | None:
+        """The case, named by the path's last part, and the key of one of its files.
+
+        None for a file that has no key, or lies in a folder of labels.
+        """
+        folder, stem = path.absolute().parent, file_stem(path)
         if self.kind == "folder":
-            folder = path.absolute().parent.name
-            key = role(stem, folder)
-            return (folder, key) if key in self.keys else None
-        ends = [key for key in self.keys if stem.casefold().endswith(key)]
+            case = case_folder(folder)
+            key = role(stem, case.name)
+            in_labels = any(map(is_label_name, folder.relative_to(case).parts))
+            return (case, key) if key in self.keys and not in_labels else None
+        text = (folder / stem).as_posix()
+        ends = [key for key in self.keys if text.casefold().endswith(key)]
         key = max(ends, key=len, default="")
-        name = stem[: len(stem) - len(key)]
-        return (name, key) if ends and name else None
+        case_text = text[: len(text) - len(key)]
+        return (Path(case_text), key) if ends and not case_text.endswith("/") else None
+
+    @property
+    def depth(self) -> int:
+        """How many levels below a folder of cases their files may lie."""
+        return 2 if self.kind == "folder" else max((key.count("/") for key in self.keys), default=0)
 
 
 def list_images(folder: Path, depth: int) -> list[Path]:
@@ -59,8 +77,8 @@ def group_inputs(
     """Make cases of the files, folders and globs a user named.
 
     A folder stands for the image files directly in it and, when cases are folders, for those in
-    its sub-folders. A model of one file per case takes a file of any name; one of several takes
-    files whose names hold the keys.
+    its sub-folders, as deep as a case's go. A model of one file per case takes a file of any name;
+    one of several takes files whose names hold the keys.
 
     Args:
         paths: As typed; `~` and `*` are understood.
@@ -73,12 +91,13 @@ def group_inputs(
     problems: list[Problem] = []
     groups: dict[tuple[Path, str], dict[str, list[Path]]] = {}
     files = list(_expanded(paths, rule, problems))
-    case_folders = {path.parent for path, _ in files if rule.kind == "folder" and rule.split(path)}
-    for path, named in files:
-        split = rule.split(path)
+    splits = [rule.split(path) for path, _ in files]
+    case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
+    for (path, named), split in zip(files, splits, strict=True):
         if split is not None:
-            groups.setdefault((path.parent, split[0]), {}).setdefault(split[1], []).append(path)
-        elif not named and not case_folders.isdisjoint(path.parents):
+            case, key = split
+            groups.setdefault((case, case.name), {}).setdefault(key, []).append(path)
+        elif not named and not case_folders.isdisjoint(path.absolute().parents):
             continue  # a case's folder may hold other files, such as its label
         elif len(rule.keys) <= 1:
             groups[path, file_stem(path)] = {key: [path] for key in rule.keys or ("",)}
@@ -149,8 +168,7 @@ def _globbed(path: Path) -> list[Path]:
 def _files(entry: Path, rule: ChannelRule) -> list[tuple[Path, bool]]:
     if not entry.is_dir():
         return [(entry, True)]
-    depth = 1 if rule.kind == "folder" else 0
-    return [(file, False) for file in list_images(entry, depth)]
+    return [(file, False) for file in list_images(entry, rule.depth)]
 
 
 def _nothing_there(text: str, entries: list[Path]) -> Problem:

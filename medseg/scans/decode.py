@@ -57,7 +57,7 @@ def decode(path: Path, *, colours: bool = False) -> Voxels:
                 return Voxels(values, Geometry(_size(values), world=False))
             values, affine = _nifti(path) if suffix in NIFTI_SUFFIXES else _torchio(path)
             return Voxels(values, _geometry(path, _size(values), affine))
-    except ScanError:
+    except (ScanError, MemoryError):  # a file is not damaged because this machine is too small
         raise
     # Four libraries raise a dozen unrelated types for damaged files; none says it better.
     except Exception as error:

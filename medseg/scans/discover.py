@@ -1,6 +1,8 @@
 """What a folder holds: its layout found by looking, its cases in order, what is wrong by name."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from medseg.errors import MedsegError
@@ -106,20 +108,40 @@ def _two_folders(
 
 
 def _one_tree(data: Path, described: DatasetJson | None) -> Dataset:
-    """One folder per case, or all files in one folder; names say which files are labels."""
+    """One folder per case, or all files in one folder: whichever makes more cases of the files."""
     files = _files(data, None)
     nested = [file for file in files if "/" in file.name]
-    layout = "one folder per case" if nested else "one folder, labels told by their names"
-    files = nested or files
-    # The first folder is a case's name, which may say anything.
-    said = [file.name.partition("/")[2] if nested else file.name for file in files]
-    is_label = [any(map(is_label_name, name.split("/"))) for name in said]
-    pairs = pair(
-        [file for file, label in zip(files, is_label, strict=True) if not label],
-        [file for file, label in zip(files, is_label, strict=True) if label],
-        case_folders=bool(nested),
+    flat = [file for file in files if "/" not in file.name]
+    pairs, unused, layout = max(
+        (
+            (_pair_by_name(nested, case_folders=True), flat, "one folder per case"),
+            (_pair_by_name(flat), nested, "one folder, labels told by their names"),
+        ),
+        key=lambda reading: (len(reading[0].cases), -len(reading[1])),
     )
-    return _dataset(pairs, layout, described)
+    dataset = _dataset(pairs, layout, described)
+    return replace(dataset, problems=(*dataset.problems, *_unused(unused, layout)))
+
+
+def _pair_by_name(files: list[File], *, case_folders: bool = False) -> Pairs:
+    """Pair files of one tree, whose names say which are labels."""
+    images: list[File] = []
+    labels: list[File] = []
+    for file in files:
+        # The first folder is a case's name, which may say anything.
+        said = file.name.partition("/")[2] if case_folders else file.name
+        (labels if any(map(is_label_name, said.split("/"))) else images).append(file)
+    return pair(images, labels, case_folders=case_folders)
+
+
+def _unused(files: list[File], layout: str) -> Iterator[Problem]:
+    """One problem per folder whose files have no place in the layout."""
+    remedy = "move them out of the dataset, or arrange all files alike"
+    for folder, group in groupby(files, key=lambda file: file.path.parent):
+        names = [file.path.name for file in group]
+        shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+        what = f"{len(names)} image file(s) not used ({shown}), read as {layout}"
+        yield Problem(folder.name, what, remedy)
 
 
 def _decathlon(data: Path, described: DatasetJson) -> Dataset:

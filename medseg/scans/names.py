@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 LABEL_WORDS = frozenset(
     [
@@ -76,6 +79,14 @@ def bare(name: str) -> str:
     """
     folder, _, stem = name.casefold().rpartition("/")
     return f"{folder}/{_SUFFIX.sub('', _PREFIX.sub('', stem))}".strip("/")
+
+
+def case_folder(folder: AnyPath) -> AnyPath:
+    """The folder that is a case: `case1` for `case1/images`, whose name says what it holds."""
+    for outer in (folder, *folder.parents):
+        if outer.name and not (is_label_name(outer.name) or outer.name.casefold() in IMAGE_WORDS):
+            return outer
+    return folder
 
 
 def role(stem: str, folder: str) -> str:

@@ -11,6 +11,7 @@ from medseg.scans.channels import ChannelRule
 from medseg.scans.names import (
     IMAGE_WORDS,
     bare,
+    case_folder,
     class_of,
     file_stem,
     is_label_name,
@@ -111,7 +112,7 @@ def _split(name: str, reading: Reading, label_keys: frozenset[str]) -> tuple[str
         p for p in folder.split("/") if not (is_label_name(p) or p.casefold() in IMAGE_WORDS)
     ]
     case = "/".join(parents) or folder
-    return case, role(stem, PurePosixPath(case).name)
+    return case, role(stem, case_folder(PurePosixPath(folder)).name)
 
 
 def _assemble(
@@ -169,7 +170,7 @@ def _channel_rule(images: list[Bundle], reading: Reading, channels: int | None) 
     if channels is not None and reading == "suffix":
         return ChannelRule(kind="suffix", keys=tuple(f"_{index:04d}" for index in range(channels)))
     counts = Counter(part for image in images for part in image.parts)
-    common = sorted((p for p, n in counts.items() if 2 * n >= len(images)), key=natural_key)
+    common = sorted((p for p, n in counts.items() if 2 * n > len(images)), key=natural_key)
     if reading == "file" or not common:
         return ChannelRule()
     return ChannelRule(kind="folder" if reading == "case folder" else "suffix", keys=tuple(common))

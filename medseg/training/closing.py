@@ -1,8 +1,10 @@
 """The end of a run: the model is kept, all validation cases are scored, the report is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from medseg import __version__
@@ -15,9 +17,6 @@ from medseg.report.page import ReportContent, write_report
 from medseg.scans.case import Problem
 from medseg.training.loop import Loop
 from medseg.training.record import read_records
-from medseg.training.validation import mean_dice
-
-_WORDS = ("worst", "second worst", "third worst", "median")
 
 
 def close_run(
@@ -32,9 +31,7 @@ def close_run(
         progress: Gets the table of scores.
     """
     loop.save_model()
-    scores: list[ClassScore] = []
-    for case in progress.track(loop.validator.cases, "validating", len(loop.validator.cases)):
-        scores += loop.validator.score(case)
+    scores = _score(loop, progress)
     summary = summarise(scores)
     summary.save(loop.run.validation)
     progress.table(*summary_table(summary))
@@ -50,10 +47,28 @@ def close_run(
     write_report(loop.run.report, content)
     minutes = loop.budget.elapsed_s / 60
     progress.note(f"trained, validated and reported in {minutes:.1f} minutes: {loop.run.report}")
+    if loop.run.folder.parent != Path("runs"):
+        progress.note(f"to predict with it: --model {loop.run.folder}")
     if interrupted:
         progress.note(f"stopped early; to go on: --resume --output {loop.run.folder}")
     for name, what, remedy in problems:
         progress.warn(f"left out: {name}: {what}; {remedy}")
+
+
+def _score(loop: Loop, progress: Progress) -> list[ClassScore]:
+    """All validation cases; under a time budget as many as it holds, drawn at random."""
+    cases = loop.validator.cases
+    scores: dict[int, tuple[ClassScore, ...]] = {}
+    order = np.random.default_rng(loop.hparams.seed).permutation(len(cases)).tolist()
+    for index in progress.track(order, "validating", len(cases)):
+        if scores and loop.budget.overdrawn:
+            progress.warn(
+                f"{len(scores)} of {len(cases)} validation cases are scored: the time budget holds "
+                "no more; raise it, or predict the others and use evaluate"
+            )
+            break
+        scores[index] = loop.validator.score(cases[index])
+    return [score for index in sorted(scores) for score in scores[index]]
 
 
 def _facts(loop: Loop, interrupted: bool) -> tuple[tuple[str, str], ...]:
@@ -64,7 +79,10 @@ def _facts(loop: Loop, interrupted: bool) -> tuple[tuple[str, str], ...]:
         ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
         ("medseg", __version__),
         ("data", str(loop.hparams.images or loop.hparams.data)),
-        ("cases", f"{len(loop.data.training)} trained on, {len(loop.data.validation)} validated"),
+        (
+            "cases",
+            f"{len(loop.data.training)} to learn from, {len(loop.data.validation)} to validate",
+        ),
         ("network", f"{loop.card.encoder}, {loop.card.head}, {weights / 1e6:.2f} M parameters"),
         ("steps", steps + (" (interrupted)" if interrupted else "")),
         ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
@@ -90,12 +108,8 @@ def _curves(loop: Loop) -> tuple[Curve, ...]:
     )
 
 
-def _examples(loop: Loop, summary: Summary) -> tuple[Example, ...]:
+def _examples(loop: Loop, summary: Summary) -> Iterator[Example]:
     cases = {files.name: (files, stored) for files, stored in loop.validator.cases}
-    names = pick_examples(summary.scores)
-    examples: list[Example] = []
-    for name, word in zip(names, _WORDS[: len(names) - 1] + _WORDS[-1:], strict=True):
-        dice = list(mean_dice([s for s in summary.scores if s.case == name]).values())
-        mean = sum(dice) / len(dice) if dice else None
-        examples.append(loop.validator.example(cases[name], word, mean))
-    return tuple(examples)
+    for name, why in pick_examples(summary.scores).items():
+        dice = [s.dice for s in summary.scores if s.case == name and s.dice is not None]
+        yield loop.validator.example(cases[name], why, sum(dice) / len(dice))

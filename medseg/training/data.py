@@ -1,21 +1,22 @@
 """From a folder to prepared cases and a plan: everything before the first step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
 
+from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
 from medseg.networks.build import build_segmenter
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
-from medseg.plan.fingerprint import fingerprint
+from medseg.plan.fingerprint import Fingerprint, fingerprint
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Frozen, Plan
 from medseg.plan.rules import make_plan
 from medseg.plan.split import split
 from medseg.prepare.cache import StoredCase, prepare_cases
@@ -34,19 +35,28 @@ _MEMORY_SHARE = 0.7
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found, and what will be done.
+    """What was found.
 
     Attributes:
-        cases: Those that can be used, in natural order.
+        facts: Of the cases that can be used.
+        cases: Those cases, in natural order.
         problems: Why the others cannot.
         channel_rule: How the files of one case are told apart.
-        plan: What will be done.
+        class_values: Class name -> value, as the dataset itself says.
     """
 
+    facts: Fingerprint
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
     channel_rule: ChannelRule
-    plan: Plan
+    class_values: Mapping[str, int] | None
+
+
+class Parts(Frozen):
+    """Names of the cases that train and validate; a run keeps them, whatever its folder gains."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,48 +73,92 @@ class TrainingData:
     validation: tuple[tuple[Case, StoredCase], ...]
     problems: tuple[Problem, ...]
 
+    @property
+    def parts(self) -> Parts:
+        """Who trains and who validates."""
+        return Parts(
+            training=tuple(stored.prepared.name for stored in self.training),
+            validation=tuple(files.name for files, _ in self.validation),
+        )
 
-def survey(hparams: HParams, device: str, progress: Progress) -> Survey:
-    """Look at the data, show what was found, and plan.
+
+def survey(hparams: HParams, progress: Progress) -> Survey:
+    """Look at the data and show what was found.
 
     Raises:
-        MedsegError: If there is nothing to train on, or the settings do not fit the data.
+        MedsegError: If there is nothing to train on.
     """
     dataset = _find(hparams, progress)
     names = hparams.classes or dataset.class_values
     found, unreadable = fingerprint(dataset.cases, progress)
-    facts, misfits = check_cases(found, names, hparams.channels)
+    facts, misfits = check_cases(found, names, hparams.channels, unreadable)
     problems = (*dataset.problems, *unreadable, *misfits)
     progress.table(*case_table(facts, problems, dataset.layout, names))
-    plan = make_plan(
-        facts,
-        hparams,
-        lambda candidate: _step_bytes(candidate, hparams),
-        dataset.class_values,
-        _limits(device, hparams.dim),
-    )
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in dataset.cases if case.name in usable)
-    return Survey(cases, problems, dataset.channel_rule, plan)
+    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values)
+
+
+def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
+    """Decide what the data decides.
+
+    Raises:
+        MedsegError: If the settings do not fit the data, or memory is too small.
+    """
+    return make_plan(
+        found.facts,
+        hparams,
+        lambda candidate: _step_bytes(candidate, hparams),
+        found.class_values,
+        _limits(device, hparams.dim),
+    )
 
 
 def prepare_data(
-    cases: Sequence[Case], plan: Plan, hparams: HParams, folder: Path, progress: Progress
+    cases: Sequence[Case],
+    plan: Plan,
+    hparams: HParams,
+    folder: Path,
+    progress: Progress,
+    parts: Parts | None = None,
 ) -> TrainingData:
     """Prepare every case and deal them into training and validation.
 
+    Args:
+        cases: In natural order.
+        plan: How.
+        hparams: Folds, and where the cases come from.
+        folder: Prepared cases of any dataset are kept below it.
+        progress: Hears how far it is.
+        parts: Of a run that goes on; None deals by folds.
+
     Raises:
-        MedsegError: If no case can be prepared.
+        MedsegError: If no case can be prepared, or one that a run began with is gone.
     """
     source = (hparams.images or hparams.data).resolve()
     digest = blake2b(str(source).encode(), digest_size=4).hexdigest()
-    stored, problems = prepare_cases(cases, plan, folder / f"{source.name}-{digest}", progress)
+    listed, problems = prepare_cases(cases, plan, folder / f"{source.name}-{digest}", progress)
+    stored = {case.prepared.name: case for case in listed}
     files = {case.name: case for case in cases}
-    parts = split(len(stored), hparams.folds, hparams.fold)
+    parts = parts or _deal(tuple(stored), hparams)
+    gone = [name for name in (*parts.training, *parts.validation) if name not in stored]
+    if gone:
+        raise MedsegError(
+            f"{source}: {len(gone)} of the run's cases are gone, first {gone[0]}; "
+            "bring them back, or start a new run without --resume"
+        )
     return TrainingData(
-        tuple(stored[i] for i in parts.training),
-        tuple((files[stored[i].prepared.name], stored[i]) for i in parts.validation),
+        tuple(stored[name] for name in parts.training),
+        tuple((files[name], stored[name]) for name in parts.validation),
         problems,
+    )
+
+
+def _deal(names: Sequence[str], hparams: HParams) -> Parts:
+    indices = split(len(names), hparams.folds, hparams.fold)
+    return Parts(
+        training=tuple(names[i] for i in indices.training),
+        validation=tuple(names[i] for i in indices.validation),
     )
 
 
@@ -125,5 +179,8 @@ def _limits(device: str, dim: int) -> Limits:
 def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
     shape = (candidate.batch_size, candidate.channels, *candidate.patch_size)
     return training_bytes(
-        lambda: build_segmenter(candidate, hparams.encoder, hparams.head, multilabel=False), shape
+        lambda: build_segmenter(
+            candidate, hparams.encoder, hparams.head, multilabel=candidate.multilabel
+        ),
+        shape,
     )

@@ -1,21 +1,25 @@
 """One training from settings to report."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from medseg.errors import MedsegError, SettingsError, TrainingError
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
+from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.progress import Logged, Progress
-from medseg.runs import ModelCard, Run, latest_run
+from medseg.runs import ModelCard, Run, latest_run, write_text
 from medseg.training.closing import close_run
-from medseg.training.data import DEMO, Survey, prepare_data, survey
-from medseg.training.loop import Loop, optimise
+from medseg.training.data import DEMO, Parts, Survey, plan_training, prepare_data, survey
+from medseg.training.loop import Begun, Loop, optimise, read_checkpoint
 from medseg.training.schedule import Budget
 
 _DEMO_BUDGET = timedelta(minutes=3)
@@ -23,20 +27,22 @@ _DEMO_BUDGET = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class _Start:
-    """What a new run and a resumed one have in common; `checkpoint` is None for a new one."""
+    """What a new run and a resumed one have in common; a new one has dealt no cases yet."""
 
     run: Run
     hparams: HParams
     found: Survey
     plan: Plan
-    checkpoint: Path | None
+    parts: Parts | None = None
+    begun: Begun | None = None
 
 
 def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     """Train a model.
 
     Args:
-        hparams: What to do; with `resume` only `output` counts, the rest is as the run began.
+        hparams: What to do; with `resume` only `output` and `device` count, the rest is as the run
+            began.
         resume: Go on with the run in `output`, or the newest.
         progress: Told everything a person should know.
 
@@ -49,66 +55,96 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     """
     keep_freed_memory()
     device = pick_device(hparams.device)
-    start = _resume(hparams, device, progress) if resume else _begin(hparams, device, progress)
-    run, hparams, plan = start.run, start.hparams, start.plan
+    start = _resume(hparams, progress) if resume else _begin(hparams, device, progress)
+    run, plan = start.run, start.plan
     progress = Logged(progress, run.log)
     progress.table(*plan_table(plan))
-    data = prepare_data(start.found.cases, plan, hparams, run.folder.parent / "prepared", progress)
+    folder = run.folder.parent / "prepared"
+    data = prepare_data(start.found.cases, plan, start.hparams, folder, progress, start.parts)
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
     card = ModelCard(
         plan=plan,
-        encoder=hparams.encoder,
-        head=hparams.head,
+        encoder=start.hparams.encoder,
+        head=start.hparams.head,
         channel_rule=start.found.channel_rule,
     )
-    time_budget = hparams.time_budget
-    budget = Budget(plan.steps, time_budget.total_seconds() if time_budget else None)
-    loop = Loop(run, hparams, card, data, budget, torch.device(device), start.checkpoint)
-    try:
+    with _failures(device, run):
+        write_text(run.split, data.parts.model_dump_json(indent=2))
+        run.become_latest()
+        budget = _budget(start.hparams, plan)
+        loop = Loop(run, start.hparams, card, data, budget, torch.device(device), start.begun)
         interrupted = optimise(loop, progress)
         close_run(loop, (*start.found.problems, *data.problems), interrupted, progress)
-    except MedsegError as error:
-        raise TrainingError(str(error)) from error
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            f"device {device}: out of memory; lower batch_size or patch_size, or set max_memory"
-        ) from None
-    except OSError as error:
-        raise TrainingError(
-            f"{error.filename or run.folder}: {error.strerror}; mend it and go on with --resume"
-        ) from None
     return run.folder
 
 
 def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
-    if hparams.data == DEMO and not (hparams.steps or hparams.epochs or hparams.time_budget):
+    if hparams.deterministic and device.startswith("cuda"):
+        raise SettingsError(
+            f"deterministic = True, device = {device}: PyTorch cannot repeat the gradients of "
+            "interpolation on a GPU; set --device cpu, or leave out deterministic"
+        )
+    build_transforms([(extra.name, extra.arguments) for extra in hparams.extra_transforms])
+    timed = hparams.steps or hparams.epochs or hparams.time_budget
+    if hparams.data == DEMO and hparams.images is None and not timed:
         progress.note(f"the demo trains for {_DEMO_BUDGET}; --time-budget sets another length")
         hparams = hparams.model_copy(update={"time_budget": _DEMO_BUDGET})
     source = hparams.images or hparams.data
     run = Run.create(hparams.output, f"{source.resolve().name}-{hparams.dim}d-{hparams.encoder}")
     try:
-        found = survey(hparams, device, Logged(progress, run.log))
+        found = survey(hparams, Logged(progress, run.log))
+        plan = plan_training(found, hparams, device)
     except (MedsegError, KeyboardInterrupt):
         run.discard()
         raise
-    plan = found.plan
-    plan.save(run.plan)
-    _resolved(hparams, plan).save(run.hparams)
-    run.become_latest()
-    return _Start(run, hparams, found, plan, None)
+    with _failures(device, run):
+        plan.save(run.plan)
+        _resolved(hparams, plan).save(run.hparams)
+    return _Start(run, hparams, found, plan)
 
 
-def _resume(hparams: HParams, device: str, progress: Progress) -> _Start:
+def _resume(hparams: HParams, progress: Progress) -> _Start:
     run = Run(hparams.output or latest_run(Path("runs")))
     if not run.checkpoint.is_file():
         raise SettingsError(f"output {run.folder}: holds no run to resume; leave out --resume")
-    hparams = HParams.load(run.hparams)
+    asked, hparams = hparams, HParams.load(run.hparams)
     progress.note(f"going on with {run.folder}, settings as it began")
-    found = survey(hparams, device, progress)
-    return _Start(run, hparams, found, Plan.load(run.plan), run.checkpoint)
+    ignored = _differing(asked, hparams)
+    if ignored:
+        progress.warn(f"ignored, since the run has settings of its own: {', '.join(ignored)}")
+    try:
+        plan = Plan.load(run.plan)
+        parts = Parts.model_validate_json(run.split.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(
+            f"output {run.folder}: its plan cannot be read ({reason}); start a new run"
+        ) from None
+    begun = read_checkpoint(run.checkpoint)
+    budget = _budget(hparams, plan)
+    budget.start(begun.elapsed_s)
+    if budget.position(begun.step) >= 1:
+        raise SettingsError(
+            f"output {run.folder}: has used its budget; start a new run without --resume"
+        )
+    return _Start(run, hparams, survey(hparams, progress), plan, parts, begun)
+
+
+def _budget(hparams: HParams, plan: Plan) -> Budget:
+    seconds = hparams.time_budget.total_seconds() if hparams.time_budget else None
+    return Budget(plan.steps, seconds)
+
+
+def _differing(asked: HParams, kept: HParams) -> list[str]:
+    """Settings that were asked for now and are others in the run."""
+    default = HParams()
+    names = set(HParams.model_fields) - {"output", "device"}
+    return sorted(
+        f"{name} = {value}"
+        for name in names
+        if (value := getattr(asked, name)) not in (getattr(kept, name), getattr(default, name))
+    )
 
 
 def _resolved(hparams: HParams, plan: Plan) -> HParams:
@@ -125,3 +161,22 @@ def _resolved(hparams: HParams, plan: Plan) -> HParams:
             "steps": None if hparams.epochs else plan.steps,
         }
     )
+
+
+@contextmanager
+def _failures(device: str, run: Run) -> Generator[None, None, None]:
+    """What may go wrong once a training has begun, in one line."""
+    try:
+        yield
+    except MedsegError as error:
+        raise TrainingError(str(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"device {device}: out of memory; lower batch_size or patch_size, or set max_memory"
+        ) from None
+    except OSError as error:
+        raise TrainingError(
+            f"{error.filename or run.folder}: {error.strerror}; mend it and go on with --resume"
+        ) from None

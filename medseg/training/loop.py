@@ -6,7 +6,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -28,12 +29,20 @@ from medseg.runs import ModelCard, Run, load_model, save_model
 from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
 from medseg.training.data import TrainingData
 from medseg.training.losses import build_loss
-from medseg.training.record import JsonLines
+from medseg.training.record import JsonLines, forget_after
 from medseg.training.schedule import Budget
 from medseg.training.task import Optimisation, SegmentationTask
 from medseg.training.validation import Validator
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+class Begun(NamedTuple):
+    """A run that goes on: its checkpoint, the steps done and the seconds they took."""
+
+    checkpoint: Path
+    step: int
+    elapsed_s: float
 
 
 @dataclass
@@ -47,7 +56,7 @@ class Loop:
         data: Prepared cases.
         budget: How long.
         device: Where.
-        checkpoint: What to go on from; None for a new run.
+        begun: What to go on from; None for a new run.
     """
 
     run: Run
@@ -56,7 +65,7 @@ class Loop:
     data: TrainingData
     budget: Budget
     device: torch.device
-    checkpoint: Path | None
+    begun: Begun | None
 
     def __post_init__(self) -> None:
         """Build the network, from the seed."""
@@ -91,11 +100,12 @@ def optimise(loop: Loop, progress: Progress) -> bool:
         Whether Ctrl-C ended it early.
 
     Raises:
-        SettingsError: If a resumed run has used its budget.
         TrainingError: If the loss is no longer a number.
     """
     hparams, plan, budget = loop.hparams, loop.card.plan, loop.budget
-    step = _restart(loop)
+    begun = loop.begun
+    if begun:
+        forget_after(loop.run.metrics, begun.step)
     averaging = EMAWeightAveraging(decay=hparams.ema_decay)
     ending = Ending(budget)
     display = Display(progress, budget)
@@ -113,29 +123,34 @@ def optimise(loop: Loop, progress: Progress) -> bool:
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
     sampler = PatchSampler(loop.data.training, plan, hparams.seed)
-    loader = PatchLoader(sampler, step, transform=extra if transforms else None)
+    loader = PatchLoader(
+        sampler, begun.step if begun else 0, transform=extra if transforms else None
+    )
     with _quiet(), ending.on_interrupt(), loader:
         trainer = _trainer(loop, callbacks)
-        trainer.fit(task, loader, ckpt_path=loop.checkpoint, weights_only=True)
+        budget.start(begun.elapsed_s if begun else 0.0)
+        checkpoint = begun.checkpoint if begun else None
+        trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
     loop.network.to(loop.device).eval()
     if ending.interrupted and loop.run.model.exists():
         loop.network.load_state_dict(load_model(loop.run.model)[0].state_dict())
     return ending.interrupted
 
 
-def _restart(loop: Loop) -> int:
-    """The step to begin with; starts the clock."""
-    if loop.checkpoint is None:
-        loop.budget.start(0.0)
-        return 0
-    stored = torch.load(loop.checkpoint, map_location="cpu", weights_only=True)
-    step: int = stored["global_step"]
-    loop.budget.start(stored["elapsed_s"])
-    if loop.budget.position(step) >= 1:
+def read_checkpoint(file: Path) -> Begun:
+    """How far a run came.
+
+    Raises:
+        SettingsError: If the file is damaged.
+    """
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True)
+        return Begun(file, int(stored["global_step"]), float(stored["elapsed_s"]))
+    except (OSError, RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
         raise SettingsError(
-            f"output {loop.run.folder}: has used its budget; start a new run without --resume"
-        )
-    return step
+            f"{file}: not a checkpoint to go on from ({reason}); start a new run without --resume"
+        ) from None
 
 
 def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from medseg.runs import write_text
 from medseg.training.schedule import Budget
 
 
@@ -25,9 +26,6 @@ class JsonLines(Logger):
         super().__init__()
         self._file = file
         self._budget = budget
-        if file.exists() and not file.read_bytes().endswith(b"\n"):
-            with file.open("a", encoding="utf-8") as cut:  # by a kill; the next line is whole
-                cut.write("\n")
 
     @property
     def name(self) -> str:
@@ -50,6 +48,13 @@ class JsonLines(Logger):
         record |= {name: value for name, value in metrics.items() if name != "epoch"}
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def forget_after(file: Path, step: int) -> None:
+    """Drop the lines beyond a step, and one that a kill cut: a resumed run writes them anew."""
+    if file.exists():
+        kept = [record for record in read_records(file) if record["step"] <= step]
+        write_text(file, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def read_records(file: Path) -> list[dict[str, float]]:

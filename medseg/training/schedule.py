@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+_GRACE = 1.02
+
 
 @dataclass
 class Budget:
@@ -45,6 +47,11 @@ class Budget:
         At least half of the time is for steps. Counted steps are done however long the rest takes.
         """
         self._reserved_s = min(seconds, (self.seconds or 0.0) / 2)
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether the time is used, and a little more."""
+        return self.seconds is not None and self.elapsed_s > _GRACE * self.seconds
 
     def position(self, step: int) -> float:
         """How much of the schedule is over before `step`: 0 at the start, 1 or more at the end."""

@@ -76,7 +76,9 @@ class SegmentationTask(lightning.LightningModule):
             {"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
             {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=True)
+        # Lightning clips no gradients for a fused optimizer that scales them itself.
+        fused = self.trainer.precision == "32-true"
+        return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time that was used."""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from medseg.errors import MedsegError
@@ -91,3 +93,14 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, prediction, re
     with pytest.raises(MedsegError, match=message) as error:
         pair(tmp_path / prediction, tmp_path / reference)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path, monkeypatch):
+    folder(tmp_path, "one", "a.png")
+
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuses)
+    with pytest.raises(MedsegError, match=r"one: cannot be looked at \(Permission denied\); check"):
+        pair(tmp_path / "one", tmp_path / "one")

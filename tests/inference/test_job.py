@@ -164,6 +164,36 @@ def test_an_input_is_never_overwritten(here: Path):
     assert all("\n" not in line for line in recorder.warnings)
 
 
+def test_a_jpeg_asked_for_does_not_overwrite_a_png(here: Path):
+    source = scan(here / "photo.png", PHOTO)
+    before = source.read_bytes()
+    (outcome,), _ = run(source, output=here / "photo.jpg")
+    assert "photo.png would overwrite an input" in (outcome.failure or "")
+    assert before == source.read_bytes()
+    (outcome,), _ = run(source, output=here / "mask.jpg")
+    assert outcome.written == (here / "mask.png",)
+
+
+def test_nor_do_extras(here: Path):
+    source, other = scan(here / "a.nii.gz"), scan(here / "a_seg_probabilities.nii.gz")
+    before = other.read_bytes()
+    outcomes, _ = run(source, other, save=["probabilities"])
+    assert "a_seg_probabilities.nii.gz would" in (outcomes[0].failure or "")
+    assert outcomes[1].failure is None
+    assert before == other.read_bytes()
+    outcomes, _ = run(source, other)
+    assert not any(outcome.failure for outcome in outcomes)
+
+
+def test_upper_and_lower_case_are_alike(here: Path):
+    source = scan(here / "A.nii.gz")
+    (outcome,), _ = run(source, output=here / "a.NII.gz")
+    assert "would overwrite an input" in (outcome.failure or "")
+    outcomes, _ = run(source, scan(here / "other" / "a.nii.gz"), output=here / "out")
+    assert len({str(outcome.written).casefold() for outcome in outcomes}) == 2
+    assert not any(outcome.failure for outcome in outcomes)
+
+
 def test_one_failure_does_not_stop_the_others(here: Path):
     (here / "torn.nii.gz").write_text("no scan", encoding="utf-8")
     bad, good = scan(here / "bad.nii.gz"), scan(here / "good.nii.gz")
@@ -193,10 +223,10 @@ def test_probabilities_and_callbacks(here: Path, suffix: str, written: str):
     run(
         source,
         save=["probabilities", "uncertainty"],
-        after=[lambda *result: seen.append(result[2])],
+        after={"overlay": lambda *result: seen.append(result[2])},
     )
     path = here / f"a_seg_probabilities{written}"
     assert read_subject(Case("p", (path,))).image.shape[0] == 2
     doubt = read_subject(Case("u", (here / f"a_seg_uncertainty{written}",))).image
     assert doubt.shape[0] == 1
-    assert seen == [Path("a_seg")]
+    assert seen == [Path("a_seg_overlay.png")]

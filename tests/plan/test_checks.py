@@ -4,6 +4,7 @@ import pytest
 
 from medseg.errors import MedsegError
 from medseg.plan.checks import check_cases
+from medseg.scans.case import Problem
 from tests.plan.facts import case, channel, many, photo
 
 
@@ -62,5 +63,15 @@ def test_no_case_left_is_one_line_with_the_first_cause():
 
 
 def test_no_case_at_all():
-    with pytest.raises(MedsegError, match="no case could be read"):
+    with pytest.raises(MedsegError, match="no case was found"):
         check_cases(many(), None)
+
+
+def test_files_that_cannot_be_read_are_the_cause_when_nothing_else_is():
+    damaged = [Problem(name, f"{name}.nii.gz: damaged", "copy it again") for name in "ab"]
+    with pytest.raises(
+        MedsegError, match=r"^0 of 2 cases .*; a: a\.nii\.gz: damaged; copy it again$"
+    ):
+        check_cases(many(), None, unreadable=damaged)
+    with pytest.raises(MedsegError, match=r"^0 of 3 cases .*; c: label has the value 2"):
+        check_cases(many(case("c")), {"front": 1}, unreadable=damaged)

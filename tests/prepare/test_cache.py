@@ -9,6 +9,7 @@ from plans import plan_for_tests
 from subjects import ellipsoids, oblique
 
 from medseg.errors import MedsegError
+from medseg.plan.plan import Normalisation
 from medseg.prepare import cache, digest
 from medseg.prepare.cache import prepare_cases
 from medseg.prepare.foreground import foreground_rows
@@ -105,7 +106,8 @@ def test_changed_files_are_prepared_again(cases, tmp_path, work):
 
 @pytest.mark.parametrize("change", [
     {"spacing_mm": (2.0, 2.0, 2.0)}, {"dim": 2}, {"image_orders": (1, 1, 1)},
-    {"class_names": ("background", "lesion", "organ")}, {"world": False},
+    {"class_names": ("background", "lesion", "organ")},
+    {"normalisation": (Normalisation(kind="body"),)},
 ])  # fmt: skip
 def test_a_plan_that_changes_the_arrays_is_a_new_entry(cases, tmp_path, work, change):
     folder = tmp_path / "cache"

@@ -38,6 +38,14 @@ def test_the_body_decides_whatever_surrounds_it():
 
 
 @pytest.mark.parametrize("kind", ["image", "body"])
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1e6])
+def test_the_unit_of_an_image_does_not_matter(kind, unit):
+    image, rule = random(1, 6, 7, 8), [Normalisation(kind=kind)]
+    scaled = normalise(image * np.float32(unit), rule)
+    np.testing.assert_allclose(scaled, normalise(image, rule), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["image", "body"])
 @pytest.mark.parametrize("value", [0.0, 0.1, -1000.0, 3e7])
 def test_a_constant_image_becomes_zero(kind, value):
     image = np.full((1, 5, 6, 7), value, dtype=np.float32)

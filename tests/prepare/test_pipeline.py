@@ -51,7 +51,7 @@ def test_only_the_content_is_kept():
 
 @pytest.mark.parametrize("world", [True, False])
 def test_a_dataset_without_world_frame_is_never_turned(world):
-    geometry = Geometry((6, 5, 1), direction=((-1, 0, 0), (0, -1, 0), (0, 0, 1)))
+    geometry = Geometry((6, 5, 1), direction=((-1, 0, 0), (0, -1, 0), (0, 0, 1)), world=world)
     subject = subject_for_tests(ellipsoids((6, 5, 1), (1, 1, 1))[None], geometry)
     prepared = prepare(subject, plan_for_tests(dim=2, world=world))
     expected = subject.label[:, ::-1, ::-1] if world else subject.label
@@ -69,3 +69,11 @@ def test_other_channels_are_refused():
     subject = subject_for_tests(np.zeros((1, 6, 5, 4), dtype=np.int32), geometry, channels=3)
     with pytest.raises(ScanError, match="3 channels, but the plan is made for 1; give every"):
         prepare(subject, plan_for_tests())
+
+
+@pytest.mark.parametrize("world", [True, False])
+def test_images_and_volumes_are_not_taken_for_each_other(world):
+    geometry = Geometry((6, 5, 4), world=world)
+    subject = subject_for_tests(np.zeros((1, 6, 5, 4), dtype=np.int32), geometry)
+    with pytest.raises(ScanError, match=r"^(an image|a scan) with.*, but the plan .*; give files"):
+        prepare(subject, plan_for_tests(world=not world))

@@ -32,13 +32,18 @@ def centre(layer, colour):
 
 def test_the_three_worst_and_the_median():
     scores = [score(f"c{i}", i / 10) for i in (7, 1, 3, 9, 5, 2, 8)]
-    assert pick_examples(scores) == ("c1", "c2", "c3", "c5")
+    assert pick_examples(scores) == {
+        "c1": "worst",
+        "c2": "second worst",
+        "c3": "third worst",
+        "c5": "median",
+    }
 
 
 def test_few_cases_are_shown_once_and_unscored_ones_not_at_all():
-    assert pick_examples([score("a", 0.5), score("b", None)]) == ("a",)
-    assert pick_examples([score("b", 0.9), score("a", 0.5)]) == ("a", "b")
-    assert pick_examples([]) == ()
+    assert pick_examples([score("a", 0.5), score("b", None)]) == {"a": "worst"}
+    assert pick_examples([score("b", 0.9), score("a", 0.5)]) == {"a": "worst", "b": "second worst"}
+    assert pick_examples([]) == {}
 
 
 def test_outlines_lie_where_the_labels_are():

@@ -132,6 +132,15 @@ def test_a_file_of_something_else_is_one_line(tmp_path, suffix, content, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "_nifti", fails)
+    with pytest.raises(MemoryError):
+        decoding.decode(image_file(tmp_path / "a.nii.gz"))
+
+
 def test_missing_files_folders_and_unknown_suffixes(tmp_path):
     assert "absent.nii.gz: no such file in" in refusal(tmp_path / "absent.nii.gz")
     (tmp_path / "folder.png").mkdir()

@@ -151,6 +151,23 @@ def test_one_folder_of_everything(tmp_path):
     assert found(tmp_path)["c2"] == (["c2.nii.gz"], ["c2_seg.nii.gz"])
 
 
+@pytest.mark.parametrize(
+    ("used", "unused", "folder"),
+    [
+        (["c1.png", "c1_seg.png"], ["previews/x.png", "previews/y.png"], "previews"),
+        (["p1/t1.png", "p1/seg.png", "p2/t1.png", "p2/seg.png"], ["a.png", "a_seg.png"], None),
+    ],
+)
+def test_of_files_and_folders_the_reading_with_more_cases_wins(tmp_path, used, unused, folder):
+    fill(tmp_path, *used, *unused)
+    dataset = discover(tmp_path)
+    assert len(dataset.cases) == len(used) // 2
+    (problem,) = dataset.problems
+    assert problem.name == (folder or tmp_path.name)
+    assert "2 image file(s) not used" in problem.what
+    assert all(Path(name).name in problem.what for name in unused)
+
+
 def test_what_has_no_partner_is_named(tmp_path):
     fill(tmp_path, *["images/a.png", "images/b.png", "labels/b.png", "labels/c.png"])
     assert [case.name for case in discover(tmp_path).cases] == ["b"]
@@ -332,6 +349,50 @@ def test_a_case_folder_may_hold_other_files(tmp_path):
     single = ChannelRule(kind="folder", keys=("t1",))
     cases, _ = group_inputs([str(tmp_path / "p1"), str(tmp_path / "p2/image.nii.gz")], single, 1)
     assert names_of(cases) == {"p1": ["t1.nii.gz"], "image": ["image.nii.gz"]}
+
+
+LAYOUTS_OF_CHANNELS = {
+    "p{}/images/p{}_{}.png": "p{}/labels/p{}.png",
+    "p{}/p{}_{}.png": "p{}/p{}_seg.png",
+    "images/p{}/p{}_{}.png": "labels/p{}.png",
+    "images/p{}/scans/{}.png": "labels/p{}.png",
+    "images/site/p{}_{}.png": "labels/site/p{}.png",
+    "images/p{}_mri/{}.png": "labels/p{}.png",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS_OF_CHANNELS)
+def test_what_trains_is_read_alike_in_prediction(tmp_path, layout):
+    images = [
+        layout.replace("{}", str(n), layout.count("{}") - 1).format(channel)
+        for n in (1, 2, 3)
+        for channel in ("flair", "t1")
+    ]
+    labels = [LAYOUTS_OF_CHANNELS[layout].replace("{}", str(n)) for n in (1, 2, 3)]
+    dataset = discover(fill(tmp_path, *images, *labels))
+    assert [len(case.images) for case in dataset.cases] == [2, 2, 2]
+    files = [str(tmp_path / name) for name in images]
+    cases, wrong = group_inputs(files, dataset.channel_rule, 2)
+    assert wrong == []
+    assert [case.images for case in cases] == [case.images for case in dataset.cases]
+    assert [case.name[:2] for case in cases] == ["p1", "p2", "p3"]
+    root = tmp_path / Path(images[0]).parts[0] if layout.startswith("images") else tmp_path
+    if "site" not in layout:
+        assert group_inputs([str(root)], dataset.channel_rule, 2) == (cases, [])
+
+
+def test_two_patients_may_have_files_of_any_name(tmp_path):
+    fill(tmp_path, "p1/anna.png", "p1/anna_seg.png", "p2/ben.png", "p2/ben_seg.png")
+    dataset = discover(tmp_path)
+    assert ([case.name for case in dataset.cases], dataset.problems) == (["p1", "p2"], ())
+    assert dataset.channel_rule == ChannelRule()
+
+
+def test_a_mask_named_as_a_channel_is_none(tmp_path):
+    fill(tmp_path, "p1/t1.nii.gz", "p1/flair.nii.gz", "p1/masks/t1.nii.gz")
+    cases, wrong = group_inputs([str(tmp_path)], FOLDER, 2)
+    assert wrong == []
+    assert names_of(cases) == {"p1": ["t1.nii.gz", "flair.nii.gz"]}
 
 
 def test_no_input_is_dropped_in_silence(tmp_path):

@@ -1,6 +1,6 @@
 import json
 
-from medseg.training.record import JsonLines, read_records
+from medseg.training.record import JsonLines, forget_after, read_records
 from medseg.training.schedule import Budget
 
 
@@ -36,6 +36,7 @@ def test_a_line_that_a_kill_cut_is_left_out(tmp_path):
 def test_a_resumed_run_goes_on_after_a_cut_line(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"step": 1}\n{"step": 2, "lo', encoding="utf-8")
+    forget_after(file, 1)
     logger = JsonLines(file, Budget(steps=10))
     for step in (2, 3):
         logger.log_metrics({"loss": 1.0}, step)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
 from medseg.progress import Silent
 from medseg.training.fit import train
@@ -21,3 +21,10 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     assert left == ["notes.txt"]
     assert not (tmp_path / "new").exists()
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_transform_that_does_not_exist_is_said_before_any_work(tmp_path: Path):
+    wrong = {"data": tmp_path, "extra_transforms": [{"name": "RandomGosting"}]}
+    with pytest.raises(SettingsError, match="RandomGhosting"):
+        train(HParams.build(wrong | {"output": tmp_path / "run"}), resume=False, progress=Silent())
+    assert list(tmp_path.iterdir()) == []

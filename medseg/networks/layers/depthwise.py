@@ -33,8 +33,13 @@ class _FastBackward(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         gradient = channels_last(gradients[0])
         spatial = tuple(range(2, x.ndim))
-        by_input = _same(gradient, weight.flip(spatial)) if ctx.needs_input_grad[0] else None
-        by_weight = _weight_gradient(x, gradient, weight.shape) if ctx.needs_input_grad[1] else None
+        # Autocast is over by now: the gradient may be of half precision, what was saved may not.
+        half = gradient.dtype
+        by_input = by_weight = None
+        if ctx.needs_input_grad[0]:
+            by_input = _same(gradient, weight.to(half).flip(spatial)).to(x.dtype)
+        if ctx.needs_input_grad[1]:
+            by_weight = _weight_gradient(x.to(half), gradient, weight.shape).to(weight.dtype)
         return by_input, by_weight
 
 

@@ -1,0 +1,54 @@
+"""A plan comes with a model file, from whomever: what no rule makes is refused."""
+
+import math
+
+import pytest
+from plans import plan_for_tests
+from pydantic import ValidationError
+
+from medseg.plan.plan import Normalisation
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("spacing_mm", (1.0, math.nan, 1.0)),
+        ("spacing_mm", (1.0, math.inf, 1.0)),
+        ("spacing_mm", (0.0, 1.0, 1.0)),
+        ("spacing_mm", (1.0, 1.0, -1.0)),
+        ("image_orders", (3, 2, 3)),
+        ("image_orders", (3, 3, -1)),
+        ("flip_axes", (3,)),
+        ("flip_axes", (-1,)),
+        ("flip_axes", (1, 1)),
+        ("label_values", (0, 1, 2**31)),
+        ("class_names", ()),
+    ],
+)
+def test_values_that_nothing_has_are_refused_by_name(field, value):
+    values = {"label_values": ()} if field == "class_names" else {}
+    with pytest.raises(ValidationError, match=f"{field} must"):
+        plan_for_tests(**values, **{field: value})
+
+
+@pytest.mark.parametrize("field", ["low", "high", "mean", "std"])
+def test_normalisation_is_finite(field):
+    with pytest.raises(ValidationError, match="finite"):
+        Normalisation(kind="dataset", **{field: math.inf})
+
+
+@pytest.mark.parametrize("name", ["background", "Background", "BACKGROUND"])
+def test_the_background_does_not_count_however_it_is_written(name):
+    plan = plan_for_tests(class_names=(name, "organ", "lesion"))
+    assert plan.has_background
+    assert plan.scored_classes == {"organ": 1, "lesion": 2}
+
+
+def test_what_the_user_calls_otherwise_counts():
+    plan = plan_for_tests(class_names=("membrane", "organ", "lesion"))
+    assert plan.scored_classes == {"membrane": 0, "organ": 1, "lesion": 2}
+
+
+def test_a_second_background_is_a_class():
+    plan = plan_for_tests(class_names=("background", "organ", "Background"))
+    assert plan.scored_classes == {"organ": 1, "Background": 2}
