@@ -22,7 +22,8 @@ def build_loss(name: str, task: Task, *, with_background: bool = False) -> Loss:
     """The loss of a network's output.
 
     Dice is computed over the whole batch, so that a class which one patch lacks does not make its
-    loss jump.
+    loss jump. At the points of a point head it is the same loss again, Dice included, as in
+    Mask2Former (Cheng et al. 2022, arXiv:2112.01527).
 
     Args:
         name: One of `LOSSES`.
@@ -39,14 +40,16 @@ def build_loss(name: str, task: Task, *, with_background: bool = False) -> Loss:
         batch=True,
     )
 
-    def loss(output: HeadOutput, labels: Labels) -> Tensor:
-        logits = output.logits.float()
-        total = overlap(logits, labels if exclusive else labels.float())
+    def compare(logits: Tensor, labels: Tensor) -> Tensor:
+        total = overlap(logits.float(), labels if exclusive else labels.float())
         if name == "dice_ce":
-            total = total + _cross_entropy(logits, labels, exclusive)
+            total = total + _cross_entropy(logits.float(), labels, exclusive)
+        return total
+
+    def loss(output: HeadOutput, labels: Labels) -> Tensor:
+        total = compare(output.logits, labels)
         if output.points is not None and output.point_logits is not None:
-            at_points = labels_at(labels, output.points)
-            total = total + _cross_entropy(output.point_logits.float(), at_points, exclusive)
+            total = total + compare(output.point_logits, labels_at(labels, output.points))
         return total
 
     return loss
