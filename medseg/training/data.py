@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from medseg.errors import MedsegError
 from medseg.hparams import HParams
@@ -105,13 +106,20 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
     Raises:
         MedsegError: If the settings do not fit the data, or memory is too small.
     """
-    return make_plan(
-        found.facts,
-        hparams,
-        lambda candidate: _step_bytes(candidate, hparams),
-        found.class_values,
-        _limits(device, hparams.dim),
-    )
+    try:
+        return make_plan(
+            found.facts,
+            hparams,
+            lambda candidate: _step_bytes(candidate, hparams),
+            found.class_values,
+            _limits(device, hparams.dim),
+        )
+    except ValidationError as error:  # a plan has bounds, files may have any spacing and values
+        detail = error.errors()[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise MedsegError(
+            f"the data leads to a plan beyond all use ({where}: {detail['msg']}); mend its files"
+        ) from None
 
 
 def prepare_data(

@@ -3,8 +3,11 @@ from pathlib import Path
 import pytest
 
 from medseg.errors import MedsegError, SettingsError
+from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.progress import Silent
+from medseg.scans.phantom import phantom
+from medseg.scans.write import write_image, write_label_map
 from medseg.training.fit import train
 
 
@@ -28,3 +31,14 @@ def test_a_transform_that_does_not_exist_is_said_before_any_work(tmp_path: Path)
     with pytest.raises(SettingsError, match="RandomGhosting"):
         train(HParams.build(wrong | {"output": tmp_path / "run"}), resume=False, progress=Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_beyond_all_use_is_one_line(tmp_path: Path):
+    size = (20, 18, 16)
+    image, label = phantom(1, size, (2.0, 2.0, 2.0))
+    grid = Geometry(size, (1e12, 1e12, 1e12))
+    write_image(image, grid, tmp_path / "images" / "a.nrrd")
+    write_label_map(label, grid, tmp_path / "labels" / "a.nrrd")
+    with pytest.raises(MedsegError, match="spacing_mm") as error:
+        train(HParams(data=tmp_path, output=tmp_path / "run"), resume=False, progress=Silent())
+    assert "\n" not in str(error.value)
