@@ -2,17 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 from typing import Protocol, runtime_checkable
 
 from medseg.networks.decoder import Decoder
-from medseg.networks.encoders.convnext import SIZES, ConvNeXt
+from medseg.networks.encoders import convnext
+from medseg.networks.encoders.pyramid import Levels, Savers
+from medseg.networks.layers.windows import window_sizes
 from medseg.networks.point_rend import PointRendHead
 from medseg.networks.segmenter import DenseHead, DetailStem, Encoder, Head, Segmenter
+from medseg.plan.topology import is_small
 
 _DETAIL_CHANNELS = 16
+_MIXED_TOKENS = 64
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
-    name: partial(ConvNeXt, size=size) for name, size in SIZES.items()
+    **{name: partial(convnext.convnext, size=size) for name, size in convnext.SIZES.items()},
 }
 
 
@@ -47,6 +52,11 @@ class Architecture(Protocol):
         ...
 
     @property
+    def patch_size(self) -> tuple[int, ...]:
+        """Voxels per axis."""
+        ...
+
+    @property
     def stem_strides(self) -> tuple[int, ...]:
         """Stride of the encoder's stem per axis."""
         ...
@@ -62,29 +72,64 @@ class Architecture(Protocol):
         ...
 
 
+def levels(plan: Architecture) -> Levels:
+    """The scales that a plan describes, and the windows that suit the maps of its patch."""
+    steps = (plan.stem_strides, *plan.stage_strides)
+    bare = Levels(steps, plan.kernels, (), ())
+    maps = [
+        [ceil(length / stride) for length, stride in zip(plan.patch_size, strides, strict=True)]
+        for strides in bare.strides
+    ]
+    return bare._replace(
+        windows=tuple(map(_attention_window, maps, plan.kernels)),
+        mixers=tuple(map(_mixing_window, plan.kernels)),
+    )
+
+
+def _attention_window(size: Sequence[int], kernel: Sequence[int]) -> tuple[int, ...]:
+    """As wide as the kernels the plan made; in 2D the papers' 8 for their 7."""
+    wider = int(len(size) == 2)
+    return window_sizes(size, [width if width == 1 else width + wider for width in kernel])
+
+
+def _mixing_window(kernel: Sequence[int]) -> tuple[int, ...]:
+    """64 tokens, shared out over the axes that mix at all: 8x8, 4x4x4, 1x8x8."""
+    mixing = sum(width > 1 for width in kernel)
+    side = round(_MIXED_TOKENS ** (1 / max(mixing, 1)))
+    return tuple(side if width > 1 else 1 for width in kernel)
+
+
 def build_segmenter(
-    plan: Architecture, encoder: str, head: str, *, multilabel: bool, drop_path: float = 0.0
+    plan: Architecture,
+    encoder: str,
+    head: str,
+    *,
+    multilabel: bool,
+    drop_path: float = 0.0,
+    savers: Savers = Savers(),
 ) -> Segmenter:
     """The network that a plan describes.
 
     Args:
-        plan: Channels, classes, strides and kernels.
+        plan: Channels, classes, patch, strides and kernels.
         encoder: A key of `ENCODERS`.
         head: A key of `HEADS`.
         multilabel: Whether classes are independent.
         drop_path: Stochastic depth of the encoder's last block.
+        savers: Ways to train in less memory.
     """
     has_detail = any(stride > 1 for stride in plan.stem_strides)
     detail = None
     if has_detail:
         kernel = [min(3, width) for width in plan.kernels[0]]
         detail = DetailStem(plan.channels, _DETAIL_CHANNELS, kernel)
+    # The papers' encoders read images, as their pretrained weights do.
+    reads_detail = has_detail and is_small(encoder)
     encoder_network = ENCODERS[encoder](
-        in_channels=_DETAIL_CHANNELS if has_detail else plan.channels,
-        stem_strides=plan.stem_strides,
-        stage_strides=plan.stage_strides,
-        kernels=plan.kernels,
+        in_channels=_DETAIL_CHANNELS if reads_detail else plan.channels,
+        levels=levels(plan),
         drop_path=drop_path,
+        savers=savers,
     )
     channels = encoder_network.out_channels
     fine_channels = (_DETAIL_CHANNELS, channels[0]) if has_detail else (channels[0],)
@@ -92,4 +137,6 @@ def build_segmenter(
         fine_channels, plan.num_outputs, plan.stem_strides, multilabel=multilabel
     )
     decoder = Decoder(channels, encoder_network.strides, plan.kernels)
-    return Segmenter(detail, encoder_network, decoder, head_network, plan.num_outputs)
+    return Segmenter(
+        detail, encoder_network, decoder, head_network, plan.num_outputs, reads_detail=reads_detail
+    )

@@ -101,10 +101,11 @@ class Segmenter(nn.Module):
 
     Args:
         detail: The detail stem, or None where the encoder starts at stride 1.
-        encoder: Reads the detail stem's output, or the image if there is none.
+        encoder: Reads the image, or the detail stem's output.
         decoder: Reads the encoder's maps.
         head: `PointRendHead` or `DenseHead`.
         num_outputs: Classes.
+        reads_detail: Whether the encoder reads the detail stem's output instead of the image.
     Shape:
         x: (batch, channels, *spatial), any size -> (batch, classes, *spatial).
     """
@@ -116,8 +117,11 @@ class Segmenter(nn.Module):
         decoder: nn.Module,
         head: Head,
         num_outputs: int,
+        *,
+        reads_detail: bool,
     ) -> None:
         super().__init__()
+        self.reads_detail = reads_detail
         self.detail = detail
         self.encoder = encoder
         self.decoder = decoder
@@ -129,7 +133,8 @@ class Segmenter(nn.Module):
     def features(self, x: Images) -> Features:
         """What the head reads; every axis of `x` must be divisible by its total stride."""
         detail = () if self.detail is None else (self.detail(x),)
-        decoded = self.decoder(self.encoder(*(detail or (x,))))
+        read = detail[0] if self.reads_detail else x
+        decoded = self.decoder(self.encoder(read))
         return Features((*detail, decoded), self.coarse(decoded))
 
     def training_output(self, x: Images) -> HeadOutput:

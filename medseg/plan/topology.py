@@ -46,12 +46,14 @@ class Topology(NamedTuple):
         return tuple(totals)
 
 
-_CPU_SIZES = ("convnext_micro", "convnext_mini")
+def is_small(encoder: str) -> bool:
+    """Whether an encoder of that name is one of ours, made for a CPU, and not of a paper."""
+    return encoder.endswith(("_micro", "_mini"))
 
 
 def recipe(encoder: str) -> Recipe:
     """What the encoder of that name wants: the paper's own values for the paper's sizes."""
-    return Recipe(1, 3, 4, 5) if encoder in _CPU_SIZES else Recipe(2, 4, 4, 7)
+    return Recipe(1, 3, 4, 5) if is_small(encoder) else Recipe(2, 4, 4, 7)
 
 
 def topology(size: Sequence[int], spacing_mm: Sequence[float], wants: Recipe) -> Topology:

@@ -10,11 +10,15 @@ from networks.fill import fill
 from plans import plan_for_tests
 
 from medseg.networks.build import ENCODERS, HEADS, build_segmenter
-from medseg.networks.encoders.convnext import SIZES, ConvNeXt
+from medseg.networks.encoders import convnext
+from medseg.plan.topology import is_small
 
 SIZE = (32, 16, 16)
 PARTS = list(product(ENCODERS, HEADS))
-NARROW = {name: partial(ConvNeXt, size=size._replace(channels=8)) for name, size in SIZES.items()}
+NARROW = {
+    name: partial(convnext.convnext, size=size._replace(channels=8))
+    for name, size in convnext.SIZES.items()
+}
 
 
 def plan_of(dim, channels=1, **overrides):
@@ -35,7 +39,7 @@ def test_an_encoder_returns_what_it_declares(encoder, dim):
     """At its real width, without computing anything."""
     with torch.device("meta"):
         network = build_segmenter(plan_of(dim), encoder, "dense", multilabel=False).encoder
-        image = torch.empty(2, 16, *SIZE[:dim])
+        image = torch.empty(2, 16 if is_small(encoder) else 1, *SIZE[:dim])
         maps = network(image)
     assert len(maps) == len(network.strides) == len(network.out_channels)
     for found, channels, strides in zip(maps, network.out_channels, network.strides, strict=True):

@@ -3,7 +3,8 @@ import timm
 import torch
 from networks.fill import changed, difference, fill
 
-from medseg.networks.encoders.convnext import SIZES, ConvNeXt
+from medseg.networks.encoders.convnext import SIZES, convnext
+from medseg.networks.encoders.pyramid import Levels
 
 MILLIONS = {"tiny": 28.59, "small": 50.22, "base": 88.59, "large": 197.8, "xlarge": 350.2}
 """Of the paper, with a head of 1000 classes."""
@@ -19,9 +20,8 @@ NAMES = [
 def paper(size, dim=2, in_channels=3, **replaced):
     """The paper's strides and kernels; a third axis in front is not touched."""
     thin = (1,) * (dim - 2)
-    strides = {"stem_strides": (*thin, 4, 4), "stage_strides": ((*thin, 2, 2),) * 3}
-    size = SIZES[f"convnext_{size}"]._replace(**replaced)
-    return ConvNeXt(in_channels, size, **strides, kernels=((*thin, 7, 7),) * 4)
+    levels = Levels(((*thin, 4, 4), *((*thin, 2, 2),) * 3), ((*thin, 7, 7),) * 4, (), ())
+    return convnext(in_channels, SIZES[f"convnext_{size}"]._replace(**replaced), levels)
 
 
 def timms_name(name):
@@ -90,9 +90,8 @@ def test_a_volume_of_one_slice_is_an_image():
 
 
 def test_depth_drops_linearly_and_only_in_training():
-    encoder = ConvNeXt(
-        1, SIZES["convnext_micro"], (2, 2), ((2, 2),) * 3, ((3, 3),) * 4, drop_path=0.4
-    )
+    levels = Levels(((2, 2),) * 4, ((3, 3),) * 4, (), ())
+    encoder = convnext(1, SIZES["convnext_micro"], levels, drop_path=0.4)
     rates = [block.drop_path.rate for stage in encoder.stages for block in stage]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
     fill(encoder)

@@ -4,17 +4,14 @@ Differs: strides and kernels are set per axis, so that thin axes keep their few 
 sizes are ours: their layer scale starts at 1, because they are shallow and trained for minutes.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
-from operator import mul
 from typing import NamedTuple
 
 from torch import nn
 
+from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
-from medseg.networks.layers.nd import channels_last, patch_convolution
+from medseg.networks.layers.nd import patch_convolution
 from medseg.networks.layers.norm import ChannelNorm
-from medseg.types import Images, Maps
 
 
 class ConvNeXtSize(NamedTuple):
@@ -44,61 +41,36 @@ SIZES = {
 }
 
 
-class ConvNeXt(nn.Module):
-    """Image -> feature maps, finest first.
+def convnext(
+    in_channels: int,
+    size: ConvNeXtSize,
+    levels: Levels,
+    drop_path: float = 0.0,
+    savers: Savers = Savers(),
+) -> Pyramid:
+    """Build a ConvNeXt.
 
     Args:
         in_channels: Channels of the image.
         size: Depths and widths; stages beyond the plan's are left away.
-        stem_strides: Stride of the stem per axis.
-        stage_strides: Stride before each later stage, per axis.
-        kernels: Depthwise kernel of each stage, per axis.
+        levels: Strides and kernels.
         drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-    Shape:
-        x: (batch, in_channels, *spatial), each axis divisible by its total stride
-        -> per stage (batch, out_channels[stage], *spatial / strides[stage]).
+        savers: Ways to train in less memory.
     """
-
-    def __init__(
-        self,
-        in_channels: int,
-        size: ConvNeXtSize,
-        stem_strides: Sequence[int],
-        stage_strides: Sequence[Sequence[int]],
-        kernels: Sequence[Sequence[int]],
-        drop_path: float = 0.0,
-    ) -> None:
-        super().__init__()
-        steps = [tuple(stem_strides), *(tuple(strides) for strides in stage_strides)]
-        self.strides = tuple(accumulate(steps, lambda a, b: tuple(map(mul, a, b))))
-        self.out_channels = tuple(size.channels * 2**stage for stage in range(len(steps)))
-        depths = size.depths[: len(steps)]
-        last = max(sum(depths) - 1, 1)
-        rates = iter(drop_path * block / last for block in range(sum(depths)))
-        self.stem = nn.Sequential(
-            patch_convolution(in_channels, size.channels, stem_strides), ChannelNorm(size.channels)
-        )
-        self.merges = nn.ModuleList(
-            nn.Sequential(ChannelNorm(before), patch_convolution(before, after, strides))
-            for before, after, strides in zip(
-                self.out_channels[:-1], self.out_channels[1:], steps[1:], strict=True
-            )
-        )
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                *(
-                    ConvNeXtBlock(channels, kernel, next(rates), size.expansion, size.scale)
-                    for _ in range(depth)
-                )
-            )
-            for channels, kernel, depth in zip(self.out_channels, kernels, depths, strict=True)
-        )
-
-    def forward(self, x: Images) -> list[Maps]:
-        """Encode."""
-        x = self.stages[0](self.stem(channels_last(x)))
-        maps = [x]
-        for merge, stage in zip(self.merges, self.stages[1:], strict=True):
-            x = stage(merge(x))
-            maps.append(x)
-        return maps
+    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
+    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
+    stem, *steps = levels.steps
+    return Pyramid(
+        nn.Sequential(patch_convolution(in_channels, channels[0], stem), ChannelNorm(channels[0])),
+        (
+            nn.Sequential(ChannelNorm(before), patch_convolution(before, after, step))
+            for before, after, step in zip(channels[:-1], channels[1:], steps, strict=True)
+        ),
+        (
+            [ConvNeXtBlock(width, kernel, rate, size.expansion, size.scale) for rate in stage]
+            for width, kernel, stage in zip(channels, levels.kernels, rates, strict=True)
+        ),
+        channels,
+        levels.strides,
+        checkpointing=savers.checkpointing,
+    )

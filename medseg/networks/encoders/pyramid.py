@@ -1,0 +1,106 @@
+"""What all encoders share: stages of blocks, each at a coarser scale than the one before."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from medseg.networks.layers.nd import channels_last
+from medseg.types import Images, Maps
+
+
+class Levels(NamedTuple):
+    """The scales an encoder walks down; one entry per stage, each with one value per axis.
+
+    Attributes:
+        steps: Stride into each stage, the stem's first.
+        kernels: Odd width of depthwise kernels.
+        windows: Tokens of an attention window.
+        mixers: Tokens of a window in which a linear layer mixes tokens.
+    """
+
+    steps: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    windows: tuple[tuple[int, ...], ...]
+    mixers: tuple[tuple[int, ...], ...]
+
+    @property
+    def strides(self) -> tuple[tuple[int, ...], ...]:
+        """Cumulative stride of each stage."""
+        return tuple(accumulate(self.steps, lambda a, b: tuple(map(mul, a, b))))
+
+
+class Savers(NamedTuple):
+    """Ways to train in less memory; results are the same.
+
+    Attributes:
+        checkpointing: Keep no activations inside blocks, compute them again for the backward pass.
+            Chen et al. 2016, arXiv:1604.06174.
+        attention_chunks: Parts that attention's windows are worked off in, one after the other.
+            Liu et al. 2022, arXiv:2111.09883.
+    """
+
+    checkpointing: bool = False
+    attention_chunks: int = 1
+
+
+def drop_path_rates(depths: Sequence[int], last: float) -> list[list[float]]:
+    """Rates that grow linearly over all blocks from 0 to `last`, dealt to their stages."""
+    most = max(sum(depths) - 1, 1)
+    rates = iter(last * block / most for block in range(sum(depths)))
+    return [[next(rates) for _ in range(depth)] for depth in depths]
+
+
+class Pyramid(nn.Module):
+    """Image -> feature maps, finest first.
+
+    Args:
+        stem: Image -> the first stage's tokens.
+        merges: From each stage's map to the input of the next.
+        stages: Blocks of each stage; every block maps (batch, channels, *spatial) to the same.
+        out_channels: Channels of each stage.
+        strides: Cumulative stride of each stage per axis.
+        checkpointing: As in `Savers`.
+    Shape:
+        x: (batch, channels, *spatial), each axis divisible by its last stride
+        -> per stage (batch, out_channels[stage], *spatial / strides[stage]).
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        merges: Iterable[nn.Module],
+        stages: Iterable[Iterable[nn.Module]],
+        out_channels: Sequence[int],
+        strides: Sequence[Sequence[int]],
+        *,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.out_channels = tuple(out_channels)
+        self.strides = tuple(tuple(stride) for stride in strides)
+        self.checkpointing = checkpointing
+        self.stem = stem
+        self.merges = nn.ModuleList(merges)
+        self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
+
+    def forward(self, x: Images) -> list[Maps]:
+        """Encode."""
+        maps: list[Maps] = []
+        x = channels_last(x)
+        for step, stage in zip((self.stem, *self.merges), self.stages, strict=True):
+            x = self._stage(stage, step(x))
+            maps.append(x)
+        return maps
+
+    def _stage(self, stage: nn.Module, x: Maps) -> Maps:
+        for block in stage.children():
+            if self.checkpointing and self.training and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return x

@@ -1,0 +1,97 @@
+"""Cutting a grid of tokens into windows of one size, and putting it together again."""
+
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def pad_tokens(x: Tensor, window: Sequence[int]) -> Tensor:
+    """Append zeros until every axis is a multiple of the window.
+
+    Shape:
+        x: (batch, *spatial, channels) -> the same, at least as large.
+    """
+    size = x.shape[1:-1]
+    missing = [-length % width for length, width in zip(size, window, strict=True)]
+    if not any(missing):
+        return x
+    return F.pad(x, [0, 0, *(pad for extra in reversed(missing) for pad in (0, extra))])
+
+
+def crop_tokens(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The first `size` tokens of every axis: the inverse of `pad_tokens`.
+
+    Shape:
+        x: (batch, *spatial, channels) -> (batch, *size, channels).
+    """
+    return x[(slice(None), *(slice(length) for length in size))]
+
+
+def split_windows(x: Tensor, window: Sequence[int], *, dilated: bool = False) -> Tensor:
+    """Tokens of each window side by side.
+
+    Args:
+        x: Tokens; every axis is a multiple of the window.
+        window: Tokens per axis.
+        dilated: A window takes every (length / width)-th token of an axis, and so spans the grid,
+            instead of neighbours.
+
+    Shape:
+        x: (batch, *spatial, channels) -> (batch, windows, prod(window), channels).
+    """
+    dim = len(window)
+    batch, *size, channels = x.shape
+    counts = [length // width for length, width in zip(size, window, strict=True)]
+    outer, inner = _axes(dim, dilated=dilated)
+    x = x.reshape(batch, *_pairs(counts, window, dilated=dilated), channels)
+    x = x.permute(0, *outer, *inner, 2 * dim + 1)
+    return x.reshape(batch, prod(counts), prod(window), channels)
+
+
+def join_windows(
+    windows: Tensor, window: Sequence[int], size: Sequence[int], *, dilated: bool = False
+) -> Tensor:
+    """The inverse of `split_windows`.
+
+    Shape:
+        windows: (batch, windows, prod(window), channels) -> (batch, *size, channels).
+    """
+    dim = len(window)
+    batch, channels = windows.shape[0], windows.shape[-1]
+    counts = [length // width for length, width in zip(size, window, strict=True)]
+    outer, inner = _axes(dim, dilated=dilated)
+    order = [0, *outer, *inner, 2 * dim + 1]
+    x = windows.reshape(batch, *counts, *window, channels)
+    x = x.permute([order.index(axis) for axis in range(2 * dim + 2)])
+    return x.reshape(batch, *size, channels)
+
+
+def _pairs(counts: Sequence[int], window: Sequence[int], *, dilated: bool) -> list[int]:
+    """Each axis as two: which window, and where in it; the other way round if dilated."""
+    pairs = zip(window, counts, strict=True) if dilated else zip(counts, window, strict=True)
+    return [length for pair in pairs for length in pair]
+
+
+def _axes(dim: int, *, dilated: bool) -> tuple[list[int], list[int]]:
+    """Positions of the axes that count windows, and of those within them."""
+    even, odd = [1 + 2 * axis for axis in range(dim)], [2 + 2 * axis for axis in range(dim)]
+    return (odd, even) if dilated else (even, odd)
+
+
+def window_sizes(size: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
+    """Windows that cover a map with little padding.
+
+    Args:
+        size: Tokens of the map per axis.
+        reach: Largest window per axis; 1 keeps an axis to itself.
+    """
+    return tuple(_window(length, most) for length, most in zip(size, reach, strict=True))
+
+
+def _window(length: int, most: int) -> int:
+    if length <= most:
+        return length
+    widths = range(most, most // 2, -1)
+    return min(widths, key=lambda width: -(-length // width) * width)

@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from medseg.networks.layers.windows import (
+    crop_tokens,
+    join_windows,
+    pad_tokens,
+    split_windows,
+    window_sizes,
+)
+
+SIZE, WINDOW = (6, 8, 10), (3, 2, 5)
+
+
+@pytest.mark.parametrize("dilated", [False, True])
+def test_joining_undoes_splitting(dim, dilated):
+    x = torch.randn(2, *SIZE[:dim], 4)
+    windows = split_windows(x, WINDOW[:dim], dilated=dilated)
+    assert torch.equal(join_windows(windows, WINDOW[:dim], SIZE[:dim], dilated=dilated), x)
+
+
+def test_a_window_holds_neighbours_or_a_grid():
+    x = torch.arange(24).reshape(1, 4, 6, 1)
+    near, far = split_windows(x, (2, 3)), split_windows(x, (2, 3), dilated=True)
+    assert near[0, 1, :, 0].tolist() == x[0, :2, 3:, 0].flatten().tolist()
+    assert near[0, 2, :, 0].tolist() == x[0, 2:, :3, 0].flatten().tolist()
+    assert far[0, 0, :, 0].tolist() == x[0, ::2, ::2, 0].flatten().tolist()
+    assert far[0, 1, :, 0].tolist() == x[0, ::2, 1::2, 0].flatten().tolist()
+
+
+def test_padding_is_cropped_again(dim):
+    x = torch.randn(1, *(5, 4, 7)[:dim], 2)
+    padded = pad_tokens(x, (4, 4, 4)[:dim])
+    assert padded.shape[1:-1] == (8, 4, 8)[:dim]
+    assert torch.equal(crop_tokens(padded, x.shape[1:-1]), x)
+    assert padded.sum() == pytest.approx(x.sum().item(), abs=1e-4)
+
+
+def test_windows_waste_little():
+    assert window_sizes((5, 10, 14), (8, 8, 8)) == (5, 5, 7)
+    assert window_sizes((16, 28, 3), (8, 7, 1)) == (8, 7, 1)
