@@ -132,9 +132,8 @@ class Segmenter(nn.Module):
 
     def features(self, x: Images) -> Features:
         """What the head reads; every axis of `x` must be divisible by its total stride."""
-        detail = () if self.detail is None else (self.detail(x),)
-        (read,) = detail if self.reads_detail else (x,)
-        decoded = self.decoder(self.encoder(read))
+        detail: tuple[Maps, ...] = () if self.detail is None else (self.detail(x),)
+        decoded = self.decoder(self.encoder(detail[0] if self.reads_detail else x))
         return Features((*detail, decoded), self.coarse(decoded))
 
     def training_output(self, x: Images) -> HeadOutput:
