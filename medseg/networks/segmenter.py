@@ -132,9 +132,11 @@ class Segmenter(nn.Module):
 
     def features(self, x: Images) -> Features:
         """What the head reads; every axis of `x` must be divisible by its total stride."""
-        detail: tuple[Maps, ...] = () if self.detail is None else (self.detail(x),)
-        decoded = self.decoder(self.encoder(detail[0] if self.reads_detail else x))
-        return Features((*detail, decoded), self.coarse(decoded))
+        detail = None if self.detail is None else self.detail(x)
+        read = detail if detail is not None and self.reads_detail else x
+        decoded = self.decoder(self.encoder(read))
+        fine = (decoded,) if detail is None else (detail, decoded)
+        return Features(fine, self.coarse(decoded))
 
     def training_output(self, x: Images) -> HeadOutput:
         """What the loss reads."""
