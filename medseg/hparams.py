@@ -24,6 +24,22 @@ def _known_device(device: str) -> str:
 
 Device = Annotated[str, AfterValidator(_known_device)]
 Tta = Literal["none", "mirror"]
+ConvNeXtName = Literal[
+    "convnext_micro", "convnext_mini", "convnext_tiny", "convnext_small", "convnext_base",
+    "convnext_large", "convnext_xlarge",
+]  # fmt: skip
+SwinV2Name = Literal[
+    "swinv2_mini", "swinv2_tiny", "swinv2_small", "swinv2_base", "swinv2_large", "swinv2_huge",
+    "swinv2_giant",
+]  # fmt: skip
+MlpName = Literal[
+    "swin_mlp_mini", "swin_mlp_tiny_c24", "swin_mlp_tiny_c12", "swin_mlp_tiny_c6", "swin_mlp_base",
+    "gmlp_mini", "gmlp_tiny", "gmlp_small", "gmlp_base",
+    "amlp_mini", "amlp_tiny", "amlp_small", "amlp_base",
+    "resmlp_mini", "resmlp_12", "resmlp_24", "resmlp_36", "resmlp_big24",
+    "repmlp_mini", "repmlp_res50_bottleneck", "repmlp_res50_light",
+    "repmlpnet_mini", "repmlpnet_t", "repmlpnet_b", "repmlpnet_d", "repmlpnet_l",
+]  # fmt: skip
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 
 
@@ -74,16 +90,11 @@ class HParams(Settings):
     None: found out."""
 
     # --- network
-    encoder: Literal[
-        "convnext_micro",
-        "convnext_mini",
-        "convnext_tiny",
-        "convnext_small",
-        "convnext_base",
-        "convnext_large",
-        "convnext_xlarge",
-    ] = "convnext_mini"
-    """The network's encoder. micro and mini are made for CPU, the others have the paper's sizes."""
+    encoder: Literal[ConvNeXtName, SwinV2Name, MlpName] = "convnext_mini"
+    """The network's encoder. micro and mini are made for CPU, the others have the papers' sizes."""
+    pretrained: Path | None = None
+    """File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
+    paper's size. None: from random weights."""
     head: Literal["pointrend", "dense"] = "pointrend"
     """pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
@@ -139,6 +150,10 @@ class HParams(Settings):
     # --- machine
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """Number format of training. auto: bf16 or 16 where the device gains by it, else 32."""
+    activation_checkpointing: bool = False
+    """Compute the encoder's activations twice instead of keeping them: less memory, more time."""
+    attention_chunks: PositiveInt = 1
+    """Parts in which swinv2's attention is computed, one after the other; more take less memory."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda, cuda:N or mps."""
     max_memory: Bytes | None = None
@@ -168,6 +183,12 @@ class HParams(Settings):
             lambda h: h.fold >= h.folds,
             "fold counts from 0 and must be below folds",
             "lower fold",
+        ),
+        Rule(
+            ("attention_chunks", "encoder"),
+            lambda h: h.attention_chunks > 1 and not h.encoder.startswith("swinv2"),
+            "only swinv2 computes attention in windows",
+            "leave attention_chunks out, or choose an encoder swinv2_*",
         ),
         Rule(
             ("images", "labels"),

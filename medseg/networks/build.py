@@ -6,7 +6,7 @@ from math import ceil
 from typing import Protocol, runtime_checkable
 
 from medseg.networks.decoder import Decoder
-from medseg.networks.encoders import convnext
+from medseg.networks.encoders import convnext, gmlp, repmlp, repmlpnet, resmlp, swin_mlp, swinv2
 from medseg.networks.encoders.pyramid import Levels, Savers
 from medseg.networks.layers.windows import window_sizes
 from medseg.networks.point_rend import PointRendHead
@@ -17,7 +17,17 @@ _DETAIL_CHANNELS = 16
 _MIXED_TOKENS = 64
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
-    **{name: partial(convnext.convnext, size=size) for name, size in convnext.SIZES.items()},
+    name: partial(build, size=size)
+    for build, sizes in (
+        (convnext.convnext, convnext.SIZES),
+        (swinv2.swinv2, swinv2.SIZES),
+        (swin_mlp.swin_mlp, swin_mlp.SIZES),
+        (gmlp.gmlp, gmlp.SIZES),
+        (resmlp.resmlp, resmlp.SIZES),
+        (repmlp.repmlp_resnet, repmlp.SIZES),
+        (repmlpnet.repmlpnet, repmlpnet.SIZES),
+    )
+    for name, size in sizes.items()
 }
 
 

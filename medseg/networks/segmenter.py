@@ -20,6 +20,11 @@ class Encoder(Protocol):
     out_channels: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
 
+    @property
+    def recomputed_blocks(self) -> list[nn.Module]:
+        """Blocks that training computes a second time instead of keeping what they need."""
+        ...
+
     def __call__(self, x: Images) -> list[Maps]:
         """(batch, channels, *spatial) -> one map per stage."""
         ...

@@ -123,7 +123,7 @@ def _patch_and_batch(
     cost: Callable[[Shape, int], int],
 ) -> tuple[Shape, int, dict[str, str]]:
     """Patch with its topology, batch size, reasons; `size` and `spacing_mm` per network axis."""
-    wants = recipe(hparams.encoder)
+    wants = recipe(hparams.encoder, pretrained=hparams.pretrained is not None)
     most = limits.voxels or CPU_VOXELS[hparams.dim]
     asked = hparams.patch_size
     if asked is None:

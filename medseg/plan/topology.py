@@ -9,8 +9,6 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import NamedTuple
 
-MIN_TOKENS = 3.5
-"""Halving never leaves an axis fewer tokens, before the patch is padded to whole ones."""
 COARSE = 2.5
 """An axis waits while its voxels are over so many times coarser than the round's scale."""
 
@@ -22,12 +20,15 @@ class Recipe(NamedTuple):
         stem_rounds: Halvings in the stem.
         min_stages: Stages it has at least, and `max_stages` where the patch is large enough.
         kernel: Width of the depthwise convolutions.
+        min_tokens: Halving never leaves an axis fewer tokens, before the patch is padded to whole
+            ones.
     """
 
     stem_rounds: int
     min_stages: int
     max_stages: int
     kernel: int
+    min_tokens: float = 3.5
 
 
 class Topology(NamedTuple):
@@ -51,15 +52,20 @@ def is_small(encoder: str) -> bool:
     return encoder.endswith(("_micro", "_mini"))
 
 
-def recipe(encoder: str) -> Recipe:
-    """What the encoder of that name wants: the paper's own values for the paper's sizes."""
-    return Recipe(1, 3, 4, 5) if is_small(encoder) else Recipe(2, 4, 4, 7)
+def recipe(encoder: str, *, pretrained: bool = False) -> Recipe:
+    """What the encoder of that name wants: the paper's own values for the paper's sizes.
+
+    Pretrained weights expect the strides they were trained with, so small maps do not end those.
+    """
+    if is_small(encoder):
+        return Recipe(1, 3, 4, 5)
+    return Recipe(2, 4, 4, 7, min_tokens=1) if pretrained else Recipe(2, 4, 4, 7)
 
 
 def topology(size: Sequence[int], spacing_mm: Sequence[float], wants: Recipe) -> Topology:
     """Strides and kernels for patches of about `size` voxels, one value per network axis."""
-    long_axes = [s for n, s in zip(size, spacing_mm, strict=True) if n >= 2 * MIN_TOKENS]
-    grid = _Grid(size, spacing_mm, finest=min(long_axes or spacing_mm))
+    long_axes = [s for n, s in zip(size, spacing_mm, strict=True) if n >= 2 * wants.min_tokens]
+    grid = _Grid(size, spacing_mm, min(long_axes or spacing_mm), wants.min_tokens)
     totals = [(1,) * len(size)]
     for number in range(wants.stem_rounds + wants.max_stages - 1):
         totals.append(grid.halve(totals[-1], number))
@@ -80,17 +86,18 @@ def topology(size: Sequence[int], spacing_mm: Sequence[float], wants: Recipe) ->
 
 
 class _Grid(NamedTuple):
-    """A patch, and the spacing of the finest axis that is long enough to be halved."""
+    """A patch, the spacing of the finest axis that is long enough to be halved, and how long."""
 
     size: Sequence[int]
     spacing_mm: Sequence[float]
     finest: float
+    min_tokens: float
 
     def halve(self, totals: Sequence[int], number: int) -> tuple[int, ...]:
         """Total strides after round `number`."""
         scale = self.finest * 2**number
         return tuple(
-            2 * total if n >= 2 * total * MIN_TOKENS and s * total <= COARSE * scale else total
+            2 * total if n >= 2 * total * self.min_tokens and s * total <= COARSE * scale else total
             for n, s, total in zip(self.size, self.spacing_mm, totals, strict=True)
         )
 

@@ -22,8 +22,9 @@ def fill(module: nn.Module, seed: int = 0) -> nn.Module:
                 tensor.uniform_(0.5, 1.5, generator=random)
             elif name.endswith(("bias", "running_mean")):
                 tensor.normal_(0, 0.1**0.5, generator=random)
-            elif tensor.ndim > 1:
-                tensor.normal_(0, (tensor[0].numel()) ** -0.5, generator=random)
+            elif tensor.ndim > 1 and not name.endswith("scale"):
+                matrix = tensor[0, 0] if tensor.ndim == 3 else tensor[0]  # 3: one matrix per group
+                tensor.normal_(0, matrix.numel() ** -0.5, generator=random)
             else:
                 tensor.uniform_(0.8, 1.2, generator=random)
     return module

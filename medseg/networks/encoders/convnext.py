@@ -6,12 +6,14 @@ sizes are ours: their layer scale starts at 1, because they are shallow and trai
 
 from typing import NamedTuple
 
-from torch import nn
-
-from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
+from medseg.networks.encoders.pyramid import (
+    Levels,
+    Pyramid,
+    Savers,
+    convolutional_steps,
+    drop_path_rates,
+)
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
-from medseg.networks.layers.nd import patch_convolution
-from medseg.networks.layers.norm import ChannelNorm
 
 
 class ConvNeXtSize(NamedTuple):
@@ -59,13 +61,10 @@ def convnext(
     """
     channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
     rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-    stem, *steps = levels.steps
+    stem, merges = convolutional_steps(in_channels, channels, levels.steps)
     return Pyramid(
-        nn.Sequential(patch_convolution(in_channels, channels[0], stem), ChannelNorm(channels[0])),
-        (
-            nn.Sequential(ChannelNorm(before), patch_convolution(before, after, step))
-            for before, after, step in zip(channels[:-1], channels[1:], steps, strict=True)
-        ),
+        stem,
+        merges,
         (
             [ConvNeXtBlock(width, kernel, rate, size.expansion, size.scale) for rate in stage]
             for width, kernel, stage in zip(channels, levels.kernels, rates, strict=True)

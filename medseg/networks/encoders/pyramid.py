@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from medseg.networks.layers.nd import channels_last
+from medseg.networks.layers.nd import channels_last, patch_convolution
+from medseg.networks.layers.norm import ChannelNorm
 from medseg.types import Images, Maps
 
 
@@ -55,6 +56,26 @@ def drop_path_rates(depths: Sequence[int], last: float) -> list[list[float]]:
     return [[next(rates) for _ in range(depth)] for depth in depths]
 
 
+def convolutional_steps(
+    in_channels: int, channels: Sequence[int], steps: Sequence[Sequence[int]]
+) -> tuple[nn.Module, list[nn.Module]]:
+    """ConvNeXt's stem, and its ways from one stage to the next.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Of each stage.
+        steps: Stride into each stage, per axis.
+    """
+    stem = nn.Sequential(
+        patch_convolution(in_channels, channels[0], steps[0]), ChannelNorm(channels[0])
+    )
+    merges = [
+        nn.Sequential(ChannelNorm(before), patch_convolution(before, after, step))
+        for before, after, step in zip(channels[:-1], channels[1:], steps[1:], strict=True)
+    ]
+    return stem, list[nn.Module](merges)
+
+
 class Pyramid(nn.Module):
     """Image -> feature maps, finest first.
 
@@ -97,10 +118,14 @@ class Pyramid(nn.Module):
             maps.append(x)
         return maps
 
+    @property
+    def recomputed_blocks(self) -> list[nn.Module]:
+        """Blocks that training computes a second time instead of keeping what they need."""
+        blocks = [block for stage in self.stages for block in stage.children()]
+        return blocks if self.checkpointing else []
+
     def _stage(self, stage: nn.Module, x: Maps) -> Maps:
+        again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in stage.children():
-            if self.checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = block(x)
+            x = checkpoint(block, x, use_reentrant=False) if again else block(x)
         return x

@@ -1,6 +1,7 @@
 """What differs between 2D and 3D in torch's own layers, looked up once when a network is built."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -22,8 +23,13 @@ def channels_last(x: Images) -> Images:
 
 
 def patch_convolution(
-    in_channels: int, out_channels: int, strides: Sequence[int]
+    in_channels: int, out_channels: int, strides: Sequence[int], *, bias: bool = True
 ) -> nn.Conv2d | nn.Conv3d:
     """A convolution over non-overlapping boxes of `strides` voxels; one box becomes one voxel."""
     kernel = tuple(strides)
-    return CONVOLUTIONS[len(kernel)](in_channels, out_channels, kernel, stride=kernel)
+    return CONVOLUTIONS[len(kernel)](in_channels, out_channels, kernel, stride=kernel, bias=bias)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Within, mixed precision is off; the meta device has none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

@@ -8,12 +8,15 @@ from medseg.types import Images
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm of each voxel's channels.
 
+    Args:
+        channels: Of the map.
+        eps: Added to the variance.
     Shape:
         x: (batch, channels, *spatial) -> the same.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-6)
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps=eps)
 
     def forward(self, input: Images) -> Images:  # noqa: A002 - torch's name
         """Normalise."""

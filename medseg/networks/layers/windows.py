@@ -1,8 +1,9 @@
 """Cutting a grid of tokens into windows of one size, and putting it together again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,6 +79,56 @@ def _axes(dim: int, *, dilated: bool) -> tuple[list[int], list[int]]:
     """Positions of the axes that count windows, and of those within them."""
     even, odd = [1 + 2 * axis for axis in range(dim)], [2 + 2 * axis for axis in range(dim)]
     return (odd, even) if dilated else (even, odd)
+
+
+def in_windows(
+    x: Tensor,
+    window: Sequence[int],
+    transform: Callable[[Tensor], Tensor],
+    *,
+    dilated: bool = False,
+) -> Tensor:
+    """Transform tokens window by window; zeros fill up the last windows and are cut off after.
+
+    Args:
+        x: (batch, *spatial, channels).
+        window: Tokens per axis.
+        transform: Maps (batch, windows, prod(window), channels) to the same but for the channels.
+        dilated: As in `split_windows`.
+    """
+    size = x.shape[1:-1]
+    x = pad_tokens(x, window)
+    out = transform(split_windows(x, window, dilated=dilated))
+    return crop_tokens(join_windows(out, window, x.shape[1:-1], dilated=dilated), size)
+
+
+def pair_offsets(window: Sequence[int], device: torch.device) -> Tensor:
+    """Which of all offsets there are between two tokens of a window.
+
+    Returns:
+        (tokens, tokens, axes): the place of the first token minus that of the second.
+    """
+    axes = torch.meshgrid(*(torch.arange(width, device=device) for width in window), indexing="ij")
+    places = torch.stack(axes, -1).flatten(0, -2)
+    return places[:, None] - places
+
+
+def merge_neighbours(x: Tensor, strides: Sequence[int]) -> Tensor:
+    """Tokens of boxes of `strides` as one token with all their channels.
+
+    Within a box the first axis changes fastest, as in the Swin papers' code: in 2D the order is
+    (0, 0), (1, 0), (0, 1), (1, 1).
+
+    Shape:
+        x: (batch, *spatial, channels) -> (batch, *spatial / strides, prod(strides) * channels).
+    """
+    dim = len(strides)
+    batch, *size, channels = x.shape
+    counts = [length // stride for length, stride in zip(size, strides, strict=True)]
+    x = x.reshape(batch, *_pairs(counts, strides, dilated=False), channels)
+    outer, inner = _axes(dim, dilated=False)
+    x = x.permute(0, *outer, *reversed(inner), 2 * dim + 1)
+    return x.reshape(batch, *counts, prod(strides) * channels)
 
 
 def window_sizes(size: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
