@@ -104,6 +104,21 @@ def test_without_what_its_attention_adds_amlp_is_gmlp(dilated, dim):
             assert difference(amlp(x), gmlp(x)) > 1e-3
 
 
+@pytest.mark.parametrize("name", ["gmlp_mini", "amlp_mini"])
+@torch.no_grad()
+def test_a_volume_of_one_slice_is_an_image(name):
+    size = SIZES[name]._replace(channels=16)
+    flat = fill(gmlp(3, size, Levels(((2, 2),) * 3, (), (), ((4, 4),) * 3))).eval()
+    thick = gmlp(3, size, Levels(((1, 2, 2),) * 3, (), (), ((1, 4, 4),) * 3)).eval()
+    shapes = {key: weight.shape for key, weight in thick.state_dict().items()}
+    thick.load_state_dict({key: w.reshape(shapes[key]) for key, w in flat.state_dict().items()})
+    x = torch.randn(2, 3, 40, 24, generator=torch.Generator().manual_seed(1))
+    for plane, volume in zip(flat(x), thick(x[:, :, None]), strict=True):
+        assert difference(volume[:, :, 0], plane) < 1e-5
+    with changed(flat, "stages.1.1.gate.mixing.weight"):
+        assert difference(thick(x[:, :, None])[-1][:, :, 0], flat(x)[-1]) > 1e-3
+
+
 def literal_attention(attention, tokens):
     """The paper's equations for the tokens of one window: (tokens, channels)."""
     q, k, v = attention.qkv(tokens).chunk(3, dim=-1)

@@ -87,3 +87,17 @@ def test_deeper_ones_start_closer_to_the_identity(size, start):
     for block in stage:
         for scale in (block.mixing_scale, block.mlp_scale):
             assert torch.equal(scale, torch.full((SIZES[f"resmlp_{size}"].channels,), start))
+
+
+@torch.no_grad()
+def test_a_volume_of_one_slice_is_an_image():
+    size = SIZES["resmlp_mini"]._replace(channels=16)
+    flat = fill(resmlp(3, size, Levels(((2, 2),) * 3, (), (), ((4, 4),) * 3))).eval()
+    thick = resmlp(3, size, Levels(((1, 2, 2),) * 3, (), (), ((1, 4, 4),) * 3)).eval()
+    shapes = {key: weight.shape for key, weight in thick.state_dict().items()}
+    thick.load_state_dict({key: w.reshape(shapes[key]) for key, w in flat.state_dict().items()})
+    x = torch.randn(2, 3, 40, 24, generator=torch.Generator().manual_seed(1))
+    for plane, volume in zip(flat(x), thick(x[:, :, None]), strict=True):
+        assert difference(volume[:, :, 0], plane) < 1e-5
+    with changed(flat, "stages.1.1.mixing.weight"):
+        assert difference(thick(x[:, :, None])[-1][:, :, 0], flat(x)[-1]) > 1e-3

@@ -69,7 +69,8 @@ class TinyAttention(nn.Module):
         mask = self._mask(x)
 
         def among(windows: Tensor) -> Tensor:
-            return F.scaled_dot_product_attention(*windows.chunk(3, dim=-1), mask)
+            q, k, v = windows.chunk(3, dim=-1)
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
         return self.project(in_windows(self.qkv(x), self.window, among, dilated=self.dilated))
 
