@@ -24,10 +24,18 @@ hparams = HParams(
     # class). None: found out. One of: multiclass, multilabel.
     task=None,
     # ---- Network ----
-    # The network's encoder. micro and mini are made for CPU, the others have the paper's sizes.
+    # The network's encoder. micro and mini are made for CPU, the others have the papers' sizes.
     # One of: convnext_micro, convnext_mini, convnext_tiny, convnext_small, convnext_base,
-    # convnext_large, convnext_xlarge.
+    # convnext_large, convnext_xlarge, swinv2_mini, swinv2_tiny, swinv2_small, swinv2_base,
+    # swinv2_large, swinv2_huge, swinv2_giant, swin_mlp_mini, swin_mlp_tiny_c24,
+    # swin_mlp_tiny_c12, swin_mlp_tiny_c6, swin_mlp_base, gmlp_mini, gmlp_tiny, gmlp_small,
+    # gmlp_base, amlp_mini, amlp_tiny, amlp_small, amlp_base, resmlp_mini, resmlp_12, resmlp_24,
+    # resmlp_36, resmlp_big24, repmlp_mini, repmlp_res50_bottleneck, repmlp_res50_light,
+    # repmlpnet_mini, repmlpnet_t, repmlpnet_b, repmlpnet_d, repmlpnet_l.
     encoder="convnext_mini",
+    # File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
+    # paper's size. None: from random weights.
+    pretrained=None,
     # pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples. One
     # of: pointrend, dense.
     head="pointrend",
@@ -83,6 +91,10 @@ hparams = HParams(
     # Number format of training. auto: bf16 or 16 where the device gains by it, else 32. One of:
     # auto, 32, bf16, 16.
     precision="auto",
+    # Compute the encoder's activations twice instead of keeping them: less memory, more time.
+    activation_checkpointing=False,
+    # Parts in which swinv2's attention is computed, one after the other; more take less memory.
+    attention_chunks=1,
     # Where to compute: auto, cpu, cuda, cuda:N or mps.
     device="auto",
     # Memory to stay under, such as 4GB or 4GiB. None: what is free.

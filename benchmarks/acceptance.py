@@ -1,4 +1,4 @@
-"""Whole trainings on real data, run by name; each appends a row to docs/results.md.
+"""Whole trainings on real data, run by name; each appends a row to a table in docs.
 
     python benchmarks/acceptance.py hippocampus-3d --datasets FOLDER
 
@@ -23,10 +23,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results.md"
-COLUMNS = (
-    "date", "run", "settings", "Dice per class", "mean Dice (95 %)", "HD95", "surface Dice",
-    "steps", "minutes", "core-seconds", "machine",
-)  # fmt: skip
+ENCODERS = ROOT / "docs" / "encoders.md"
 
 
 class Training(NamedTuple):
@@ -56,7 +53,13 @@ TRAININGS: dict[str, list[Training]] = {
         )
     ],
     "heads": heads((0, 1, 2)),
-}
+    "encoders": [
+        Training("hippocampus", ("--time-budget", "5m", "--encoder", f"{family}_mini"))
+        for family in (
+            "convnext", "swinv2", "swin_mlp", "gmlp", "amlp", "resmlp", "repmlp", "repmlpnet",
+        )
+    ],
+}  # fmt: skip
 
 
 def main() -> None:
@@ -65,13 +68,38 @@ def main() -> None:
     parser.add_argument("name", choices=TRAININGS)
     parser.add_argument("--datasets", type=Path, required=True, help="folder of the datasets")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="where run folders go")
+    parser.add_argument("--only", help="of several trainings, those with this text in their flags")
     arguments = parser.parse_args()
     for training in TRAININGS[arguments.name]:
-        append_row(run(arguments.name, training, arguments.datasets, arguments.runs))
+        if (arguments.only or "") in " ".join(training.flags):
+            measured = run(arguments.name, training, arguments.datasets, arguments.runs)
+            if arguments.name == "encoders":
+                append_row(ENCODERS, encoder_row(measured))
+            else:
+                append_row(RESULTS, result_row(arguments.name, training, measured))
 
 
-def run(name: str, training: Training, datasets: Path, runs: Path) -> tuple[str, ...]:
-    """Train, and make a row of what came out."""
+class Measured(NamedTuple):
+    """What a training took, and the folder of what it made."""
+
+    output: Path
+    minutes: float
+    core_seconds: float
+
+    @property
+    def validation(self) -> dict[str, Any]:
+        """Scores."""
+        return json.loads((self.output / "validation.json").read_text(encoding="utf-8"))
+
+    @property
+    def records(self) -> list[dict[str, float]]:
+        """What happened in training."""
+        lines = (self.output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+
+def run(name: str, training: Training, datasets: Path, runs: Path) -> Measured:
+    """Train."""
     output = runs / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     command = [
         sys.executable, "train.py", "--data", str(datasets / training.dataset),
@@ -84,8 +112,12 @@ def run(name: str, training: Training, datasets: Path, runs: Path) -> tuple[str,
     minutes = (time.monotonic() - began) / 60
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     core_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    validation = json.loads((output / "validation.json").read_text(encoding="utf-8"))
-    lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return Measured(output, minutes, core_seconds)
+
+
+def result_row(name: str, training: Training, measured: Measured) -> tuple[str, ...]:
+    """A row of docs/results.md."""
+    validation = measured.validation
     return (
         f"{datetime.now().astimezone():%Y-%m-%d}",
         name,
@@ -94,9 +126,34 @@ def run(name: str, training: Training, datasets: Path, runs: Path) -> tuple[str,
         interval(validation["overall"]["dice"]),
         f"{validation['overall']['hd95_mm']['mean']:.2f} {validation['unit']}",
         f"{validation['overall']['surface_dice']['mean']:.3f}",
-        str(json.loads(lines[-1])["step"]),
-        f"{minutes:.1f}",
-        f"{core_seconds:.0f}",
+        str(measured.records[-1]["step"]),
+        f"{measured.minutes:.1f}",
+        f"{measured.core_seconds:.0f}",
+        machine(),
+    )
+
+
+def encoder_row(measured: Measured) -> tuple[str, ...]:
+    """A row of docs/encoders.md."""
+    from medseg.hparams import HParams
+    from medseg.networks.build import build_segmenter
+    from medseg.plan.plan import Plan
+
+    hparams = HParams.load(measured.output / "hparams.json")
+    plan = Plan.load(measured.output / "plan.json")
+    network = build_segmenter(plan, hparams.encoder, hparams.head, multilabel=False)
+    overall = measured.validation["overall"]
+    first, last = measured.records[0], measured.records[-1]
+    step_s = (last["elapsed_s"] - first["elapsed_s"]) / (last["step"] - first["step"])
+    busy_cores = measured.core_seconds / (60 * measured.minutes)
+    return (
+        f"`{hparams.encoder}`",
+        interval(overall["dice"]),
+        f"{overall['hd95_mm']['mean']:.2f} mm",
+        f"{step_s * busy_cores:.2f}",
+        str(last["step"]),
+        f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.2f} M",
+        f"{datetime.now().astimezone():%Y-%m-%d}",
         machine(),
     )
 
@@ -115,16 +172,9 @@ def machine() -> str:
     return f"{os.cpu_count()} cores {found[1] if found else platform.processor()}, {vector}"
 
 
-def append_row(row: tuple[str, ...]) -> None:
-    """Add to the table; make the page if there is none."""
-    if not RESULTS.exists():
-        head = (
-            "# Measured results\n\nOne row per training, appended by `benchmarks/acceptance.py`.\n"
-        )
-        rule = "|".join(["---"] * len(COLUMNS))
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"{head}\n|{'|'.join(COLUMNS)}|\n|{rule}|\n", encoding="utf-8")
-    with RESULTS.open("a", encoding="utf-8") as file:
+def append_row(page: Path, row: tuple[str, ...]) -> None:
+    """Add to the table that ends the page."""
+    with page.open("a", encoding="utf-8") as file:
         file.write(f"|{'|'.join(row)}|\n")
 
 

@@ -185,12 +185,6 @@ class HParams(Settings):
             "lower fold",
         ),
         Rule(
-            ("attention_chunks", "encoder"),
-            lambda h: h.attention_chunks > 1 and not h.encoder.startswith("swinv2"),
-            "only swinv2 computes attention in windows",
-            "leave attention_chunks out, or choose an encoder swinv2_*",
-        ),
-        Rule(
             ("images", "labels"),
             lambda h: (h.images is None) != (h.labels is None),
             "images and labels go together",

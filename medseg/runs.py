@@ -15,10 +15,10 @@ from textwrap import shorten
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from medseg.errors import MedsegError
 from medseg.networks.build import build_segmenter
+from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Frozen, Plan
 from medseg.scans.channels import ChannelRule
@@ -169,9 +169,10 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def save_model(path: Path, weights: dict[str, Tensor], card: ModelCard) -> None:
-    """Write a model file, whole or not at all."""
+def save_model(path: Path, network: Segmenter, card: ModelCard) -> None:
+    """Write a model file, whole or not at all: the network in the form that is fastest to run."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    weights = fold(network).state_dict()
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     save_file(tensors, temporary, metadata={_DESCRIPTION: card.model_dump_json()})
     temporary.replace(path)
@@ -197,6 +198,7 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
             network = build_segmenter(
                 card.plan, card.encoder, card.head, multilabel=card.plan.task == "multilabel"
             )
+            network = fold(network)
         network.load_state_dict(weights, assign=True)
     except _UNFIT as error:
         raise MedsegError(

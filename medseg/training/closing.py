@@ -1,4 +1,4 @@
-"""The end of a run: the model is kept, all validation cases are scored, the report is written."""
+"""The end of a run: all validation cases are scored, the report is written."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -22,15 +22,14 @@ from medseg.training.record import read_records
 def close_run(
     loop: Loop, problems: Sequence[Problem], interrupted: bool, progress: Progress
 ) -> None:
-    """Save, validate, report.
+    """Validate, report.
 
     Args:
-        loop: With its network trained.
+        loop: With its model saved.
         problems: Cases that were left out; listed last.
         interrupted: Whether it ended early.
         progress: Gets the table of scores.
     """
-    loop.save_model()
     scores = _score(loop, progress)
     summary = summarise(scores)
     summary.save(loop.run.validation)

@@ -26,6 +26,7 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover
+from medseg.training.start import savers
 
 DEMO = Path("data/demo")
 _GPU_VOXELS = {2: 2**18, 3: 2**21}
@@ -188,7 +189,11 @@ def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
     shape = (candidate.batch_size, candidate.channels, *candidate.patch_size)
     return training_bytes(
         lambda: build_segmenter(
-            candidate, hparams.encoder, hparams.head, multilabel=candidate.multilabel
+            candidate,
+            hparams.encoder,
+            hparams.head,
+            multilabel=candidate.multilabel,
+            savers=savers(hparams),
         ),
         shape,
     )

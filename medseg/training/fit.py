@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from medseg.errors import MedsegError, SettingsError, TrainingError
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
+from medseg.networks.segmenter import Segmenter
 from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
@@ -21,6 +22,7 @@ from medseg.training.closing import close_run
 from medseg.training.data import DEMO, Parts, Survey, plan_training, prepare_data, survey
 from medseg.training.loop import Begun, Loop, optimise, read_checkpoint
 from medseg.training.schedule import Budget
+from medseg.training.start import initial_network
 
 _DEMO_BUDGET = timedelta(minutes=3)
 
@@ -33,6 +35,7 @@ class _Start:
     hparams: HParams
     found: Survey
     plan: Plan
+    network: Segmenter
     parts: Parts | None = None
     begun: Begun | None = None
 
@@ -73,7 +76,9 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         write_text(run.split, data.parts.model_dump_json(indent=2))
         run.become_latest()
         budget = _budget(start.hparams, plan)
-        loop = Loop(run, start.hparams, card, data, budget, torch.device(device), start.begun)
+        loop = Loop(
+            run, start.hparams, card, start.network, data, budget, torch.device(device), start.begun
+        )
         interrupted = optimise(loop, progress)
         close_run(loop, (*start.found.problems, *data.problems), interrupted, progress)
     return run.folder
@@ -95,13 +100,14 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     try:
         found = survey(hparams, Logged(progress, run.log))
         plan = plan_training(found, hparams, device)
+        network = initial_network(hparams, plan, Logged(progress, run.log))
     except (MedsegError, KeyboardInterrupt):
         run.discard()
         raise
     with _failures(device, run):
         plan.save(run.plan)
         _resolved(hparams, plan).save(run.hparams)
-    return _Start(run, hparams, found, plan)
+    return _Start(run, hparams, found, plan, network)
 
 
 def _resume(hparams: HParams, progress: Progress) -> _Start:
@@ -128,7 +134,10 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
         raise SettingsError(
             f"output {run.folder}: has used its budget; start a new run without --resume"
         )
-    return _Start(run, hparams, survey(hparams, progress), plan, parts, begun)
+    found = survey(hparams, progress)
+    # What it learned is in the checkpoint; where it started from may be gone.
+    network = initial_network(hparams.model_copy(update={"pretrained": None}), plan, progress)
+    return _Start(run, hparams, found, plan, network, parts, begun)
 
 
 def _budget(hparams: HParams, plan: Plan) -> Budget:

@@ -17,7 +17,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.inference.predictor import Predictor
-from medseg.networks.build import build_segmenter
 from medseg.networks.segmenter import Segmenter
 from medseg.patches.augment import Augment
 from medseg.patches.loader import PatchLoader
@@ -53,6 +52,7 @@ class Loop:
         run: Where its files go.
         hparams: Settings.
         card: Plan and names; it goes into the model file.
+        network: As it begins.
         data: Prepared cases.
         budget: How long.
         device: Where.
@@ -62,39 +62,38 @@ class Loop:
     run: Run
     hparams: HParams
     card: ModelCard
+    network: Segmenter
     data: TrainingData
     budget: Budget
     device: torch.device
     begun: Begun | None
 
     def __post_init__(self) -> None:
-        """Build the network, from the seed."""
-        lightning.seed_everything(self.hparams.seed, verbose=False)
-        plan = self.card.plan
-        self.network: Segmenter = build_segmenter(
-            plan,
-            self.card.encoder,
-            self.card.head,
-            multilabel=plan.task == "multilabel",
-            drop_path=self.hparams.drop_path,
-        )
+        """Score the network as it is at any time."""
+        self.validator = self._validator(self.network)
+
+    def validate_saved(self) -> None:
+        """Score, from now on, the run's model file: what a user will predict with."""
+        self.validator = self._validator(load_model(self.run.model)[0].to(self.device))
+
+    def _validator(self, network: Segmenter) -> Validator:
         predictor = Predictor(
-            self.network,
-            plan,
+            network,
+            self.card.plan,
             self.device,
             overlap=self.hparams.overlap,
             tta=self.hparams.tta,
             max_memory=self.hparams.max_memory,
         )
-        self.validator = Validator(predictor, self.data.validation)
+        return Validator(predictor, self.data.validation)
 
     def save_model(self) -> None:
-        """Write the network's present weights as the run's model."""
-        save_model(self.run.model, self.network.state_dict(), self.card)
+        """Write the network with its present weights as the run's model."""
+        save_model(self.run.model, self.network, self.card)
 
 
 def optimise(loop: Loop, progress: Progress) -> bool:
-    """Train until the budget is used. Afterwards the network has the weights to keep.
+    """Train until the budget is used, and save the model; after a Ctrl-C the best so far stays.
 
     Returns:
         Whether Ctrl-C ended it early.
@@ -131,9 +130,9 @@ def optimise(loop: Loop, progress: Progress) -> bool:
         budget.start(begun.elapsed_s if begun else 0.0)
         checkpoint = begun.checkpoint if begun else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
-    loop.network.to(loop.device).eval()
-    if ending.interrupted and loop.run.model.exists():
-        loop.network.load_state_dict(load_model(loop.run.model)[0].state_dict())
+    if not (ending.interrupted and loop.run.model.exists()):
+        loop.save_model()
+    loop.validate_saved()
     return ending.interrupted
 
 

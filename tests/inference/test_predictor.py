@@ -101,7 +101,7 @@ def test_a_model_file_predicts_like_the_network_it_holds(case, dim, tmp_path):
     expected = Predictor(network, plan, CPU).predict(case)
     rule = ChannelRule(kind="suffix", keys=("_t1",))
     card = ModelCard(plan=plan, encoder="convnext_micro", head="pointrend", channel_rule=rule)
-    save_model(tmp_path / "model.safetensors", network.state_dict(), card)
+    save_model(tmp_path / "model.safetensors", network, card)
     predictor, found = load_predictor(tmp_path, CPU)
     assert found == rule
     np.testing.assert_array_equal(predictor.predict(case).label, expected.label)

@@ -1,12 +1,16 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from medseg.errors import MedsegError, SettingsError
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.progress import Silent
-from medseg.scans.phantom import phantom
+from medseg.runs import load_model
+from medseg.scans.phantom import ORGANS, phantom
 from medseg.scans.write import write_image, write_label_map
 from medseg.training.fit import train
 
@@ -42,3 +46,53 @@ def test_data_beyond_all_use_is_one_line(tmp_path: Path):
     with pytest.raises(MedsegError, match="spacing_mm") as error:
         train(HParams(data=tmp_path, output=tmp_path / "run"), resume=False, progress=Silent())
     assert "\n" not in str(error.value)
+
+
+def start(data: Path, output: Path, **changed: Any) -> Path:
+    """Three steps on the tiny dataset."""
+    fields = {"encoder": "convnext_micro", "steps": 3, "patch_size": (16, 16, 16), "batch_size": 2}
+    hparams = HParams.build(
+        {"data": data, "output": output, "classes": ORGANS, **fields, **changed}
+    )
+    return train(hparams, resume=False, progress=Silent())
+
+
+def test_a_run_starts_from_pretrained_weights(phantom_folder: Path, tmp_path: Path):
+    first = start(phantom_folder, tmp_path / "first", steps=30)
+    again = {"pretrained": first / "model.safetensors", "learning_rate": 1e-9, "weight_decay": 0}
+    second = start(phantom_folder, tmp_path / "second", **again)
+    one, two = (load_model(run)[0].encoder.state_dict() for run in (first, second))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
+    log = (second / "log.txt").read_text(encoding="utf-8")
+    assert "Pretrained weights" in log
+    heads = (load_model(run)[0].coarse.weight for run in (first, second))
+    assert not torch.allclose(*heads)
+
+
+def test_weights_that_cannot_be_used_are_said_before_any_work(phantom_folder: Path, tmp_path: Path):
+    (tmp_path / "text.pth").write_text("no weights\n", encoding="utf-8")
+    for name in ("text.pth", "absent.pth"):
+        with pytest.raises(MedsegError, match=name) as error:
+            start(phantom_folder, tmp_path / "run", pretrained=tmp_path / name)
+        assert "\n" not in str(error.value)
+        assert not (tmp_path / "run").exists()
+
+
+def test_saving_memory_changes_no_result(phantom_folder: Path, tmp_path: Path):
+    plain = {"encoder": "swinv2_mini", "deterministic": True}
+    saving = {**plain, "activation_checkpointing": True, "attention_chunks": 2}
+    runs = [start(phantom_folder, tmp_path / str(i), **s) for i, s in enumerate((plain, saving))]
+    weights, saved = (load_file(run / "model.safetensors") for run in runs)
+    torch.testing.assert_close(saved, weights, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", ["repmlp_mini", "repmlpnet_mini"])
+def test_a_run_that_goes_on_has_the_training_form(
+    encoder: str, phantom_folder: Path, tmp_path: Path
+):
+    run = start(phantom_folder, tmp_path / "run", encoder=encoder, steps=3)
+    model = load_file(run / "model.safetensors")
+    stored = torch.load(run / "last.ckpt", weights_only=True)
+    assert not any("running_mean" in name for name in model if "encoder.stages" in name)
+    assert any("running_mean" in name for name in stored["state_dict"])

@@ -73,7 +73,7 @@ class LinearNorm(nn.Module):
     def folded(self) -> nn.Module:
         """One linear layer."""
         scale, shift = self.norm.norm.scale_and_shift()
-        linear = nn.Linear(*self.linear.weight.shape[::-1])
+        linear = nn.Linear(self.linear.in_features, self.linear.out_features)
         linear.weight = nn.Parameter(self.linear.weight * scale[:, None])
         linear.bias = nn.Parameter(shift)
         return linear

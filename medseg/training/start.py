@@ -1,0 +1,48 @@
+"""The network that a training starts from."""
+
+import lightning
+from torch import nn
+
+from medseg.hparams import HParams
+from medseg.networks.build import build_segmenter
+from medseg.networks.encoders.pyramid import Savers
+from medseg.networks.pretrained.load import load_pretrained
+from medseg.networks.segmenter import Segmenter
+from medseg.plan.plan import Plan
+from medseg.progress import Progress
+
+
+def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segmenter:
+    """Random weights from the seed, and an encoder from `pretrained` where that is set.
+
+    Raises:
+        MedsegError: If the file of pretrained weights cannot be read or fits nothing.
+    """
+    if hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
+        progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
+    lightning.seed_everything(hparams.seed, verbose=False)
+    network = build_segmenter(
+        plan,
+        hparams.encoder,
+        hparams.head,
+        multilabel=plan.task == "multilabel",
+        drop_path=hparams.drop_path,
+        savers=savers(hparams),
+    )
+    if hparams.pretrained is not None:
+        assert isinstance(network.encoder, nn.Module)
+        report = load_pretrained(network.encoder, hparams.pretrained, new_axis=_coarsest(plan))
+        progress.table(*report.table())
+    return network
+
+
+def savers(hparams: HParams) -> Savers:
+    """The settings that save memory."""
+    return Savers(hparams.activation_checkpointing, hparams.attention_chunks)
+
+
+def _coarsest(plan: Plan) -> int | None:
+    """The axis that flat weights know nothing of: through the slices."""
+    if plan.dim == 2:
+        return None
+    return max(range(3), key=lambda axis: (plan.spacing_mm[axis], axis))
