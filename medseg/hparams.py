@@ -95,6 +95,11 @@ class HParams(Settings):
     pretrained: Path | None = None
     """File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
     paper's size. None: from random weights."""
+    network: str | None = Field(default=None, min_length=1)
+    """A network of others in place of encoder and decoder, such as monai:DynUNet, smp:Unet:resnet34
+    or unet; docs/networks.md lists them. None: ours, with the encoder above."""
+    network_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """Arguments of `network`'s class, which go before what is planned."""
     head: Literal["pointrend", "dense"] = "pointrend"
     """pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)

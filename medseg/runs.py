@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from medseg.errors import MedsegError
-from medseg.networks.build import build_segmenter
+from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Frozen, Plan
@@ -41,14 +41,12 @@ class ModelCard(Frozen):
 
     Attributes:
         plan: How scans are prepared and what the network looks like.
-        encoder: Its name in `networks.build.ENCODERS`.
-        head: Its name in `networks.build.HEADS`.
+        network: Which network the plan is made into.
         channel_rule: How the files of one case are told apart.
     """
 
     plan: Plan
-    encoder: str
-    head: str
+    network: NetworkChoice
     channel_rule: ChannelRule
 
 
@@ -195,8 +193,8 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
             card = ModelCard.model_validate_json(description)
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         with torch.device("meta"):
-            network = build_segmenter(
-                card.plan, card.encoder, card.head, multilabel=card.plan.task == "multilabel"
+            network = build_network(
+                card.plan, card.network, multilabel=card.plan.task == "multilabel"
             )
             network = fold(network)
         network.load_state_dict(weights, assign=True)

@@ -5,12 +5,19 @@ from functools import partial
 from math import ceil
 from typing import Protocol, runtime_checkable
 
-from medseg.networks.decoder import Decoder
+from pydantic import Field, JsonValue
+from torch import nn
+
+from medseg.networks.decoder import Decoder, FirstMap
 from medseg.networks.encoders import convnext, gmlp, repmlp, repmlpnet, resmlp, swin_mlp, swinv2
 from medseg.networks.encoders.pyramid import Levels, Savers
+from medseg.networks.layers.nd import CONVOLUTIONS
 from medseg.networks.layers.windows import window_sizes
 from medseg.networks.point_rend import PointRendHead
+from medseg.networks.reference.names import reference_network
+from medseg.networks.reference.network import Planned
 from medseg.networks.segmenter import DenseHead, DetailStem, Encoder, Head, Segmenter
+from medseg.plan.plan import Frozen
 from medseg.plan.topology import is_small
 
 _DETAIL_CHANNELS = 16
@@ -109,6 +116,72 @@ def _mixing_window(kernel: Sequence[int]) -> tuple[int, ...]:
     return tuple(side if width > 1 else 1 for width in kernel)
 
 
+class NetworkChoice(Frozen):
+    """Which network a plan is made into.
+
+    Attributes:
+        encoder: A key of `ENCODERS`.
+        head: A key of `HEADS`.
+        network: A network of others that takes the place of encoder and decoder, as in
+            `reference.names`.
+        arguments: Of that network.
+    """
+
+    encoder: str
+    head: str
+    network: str | None = None
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+def build_network(
+    plan: Architecture,
+    choice: NetworkChoice,
+    *,
+    multilabel: bool,
+    drop_path: float = 0.0,
+    savers: Savers = Savers(),
+) -> Segmenter:
+    """The network that a plan describes, ours or one of others.
+
+    Raises:
+        MedsegError: If the network of others cannot be built.
+    """
+    if choice.network is None:
+        return build_segmenter(
+            plan,
+            choice.encoder,
+            choice.head,
+            multilabel=multilabel,
+            drop_path=drop_path,
+            savers=savers,
+        )
+    dim = len(plan.patch_size)
+    wants = Planned(
+        dim,
+        plan.channels,
+        plan.num_outputs,
+        plan.patch_size,
+        plan.stage_strides,
+        plan.kernels,
+        levels(plan).strides[-1],
+    )
+    network = reference_network(choice.network, wants, choice.arguments)
+    fine_channels = (_DETAIL_CHANNELS, plan.num_outputs)
+    return Segmenter(
+        _detail_stem(plan),
+        network,
+        FirstMap(),
+        nn.Identity(),
+        HEADS[choice.head](fine_channels, plan.num_outputs, (1,) * dim, multilabel=multilabel),
+        reads_detail=False,
+    )
+
+
+def _detail_stem(plan: Architecture) -> DetailStem:
+    kernel = [min(3, width) for width in plan.kernels[0]]
+    return DetailStem(plan.channels, _DETAIL_CHANNELS, kernel)
+
+
 def build_segmenter(
     plan: Architecture,
     encoder: str,
@@ -129,10 +202,7 @@ def build_segmenter(
         savers: Ways to train in less memory.
     """
     has_detail = any(stride > 1 for stride in plan.stem_strides)
-    detail = None
-    if has_detail:
-        kernel = [min(3, width) for width in plan.kernels[0]]
-        detail = DetailStem(plan.channels, _DETAIL_CHANNELS, kernel)
+    detail = _detail_stem(plan) if has_detail else None
     # The papers' encoders read images, as their pretrained weights do.
     reads_detail = has_detail and is_small(encoder)
     encoder_network = ENCODERS[encoder](
@@ -147,6 +217,7 @@ def build_segmenter(
         fine_channels, plan.num_outputs, plan.stem_strides, multilabel=multilabel
     )
     decoder = Decoder(channels, encoder_network.strides, plan.kernels)
+    coarse = CONVOLUTIONS[len(plan.patch_size)](channels[0], plan.num_outputs, 1)
     return Segmenter(
-        detail, encoder_network, decoder, head_network, plan.num_outputs, reads_detail=reads_detail
+        detail, encoder_network, decoder, coarse, head_network, reads_detail=reads_detail
     )

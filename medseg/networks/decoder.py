@@ -11,6 +11,14 @@ from medseg.sampling import upsample
 from medseg.types import Maps
 
 
+class FirstMap(nn.Module):
+    """Hands on the finest map: for networks that have a decoder of their own."""
+
+    def forward(self, maps: Sequence[Maps]) -> Maps:
+        """Choose."""
+        return maps[0]
+
+
 class Decoder(nn.Module):
     """Walks from the coarsest map to the finest; each level adds what it knows, a block mixes it.
 

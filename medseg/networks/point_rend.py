@@ -156,6 +156,8 @@ class PointRendHead(nn.Module):
         """Double the resolution, predict the least certain voxels again, repeat."""
         logits = features.coarse
         remaining = self.strides
+        if all(stride == 1 for stride in remaining):
+            return self._refine(features, logits)
         while any(stride > 1 for stride in remaining):
             factors = tuple(2 if stride % 2 == 0 else stride for stride in remaining)
             remaining = tuple(s // f for s, f in zip(remaining, factors, strict=True))

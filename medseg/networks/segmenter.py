@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 from torch import nn
 from torch.nn import functional as F
 
-from medseg.networks.layers.nd import CONVOLUTIONS, channels_last
+from medseg.networks.layers.nd import CONVOLUTIONS, channels_last, pad_to_multiples
 from medseg.networks.layers.norm import ChannelNorm
 from medseg.networks.point_rend import Features, HeadOutput
 from medseg.sampling import upsample
@@ -21,7 +21,7 @@ class Encoder(Protocol):
     strides: tuple[tuple[int, ...], ...]
 
     @property
-    def recomputed_blocks(self) -> list[nn.Module]:
+    def recomputed_blocks(self) -> Sequence[nn.Module]:
         """Blocks that training computes a second time instead of keeping what they need."""
         ...
 
@@ -108,8 +108,8 @@ class Segmenter(nn.Module):
         detail: The detail stem, or None where the encoder starts at stride 1.
         encoder: Reads the image, or the detail stem's output.
         decoder: Reads the encoder's maps.
+        coarse: The decoder's output -> logits at its resolution.
         head: `PointRendHead` or `DenseHead`.
-        num_outputs: Classes.
         reads_detail: Whether the encoder reads the detail stem's output instead of the image.
     Shape:
         x: (batch, channels, *spatial), any size -> (batch, classes, *spatial).
@@ -120,8 +120,8 @@ class Segmenter(nn.Module):
         detail: nn.Module | None,
         encoder: Encoder,
         decoder: nn.Module,
+        coarse: nn.Module,
         head: Head,
-        num_outputs: int,
         *,
         reads_detail: bool,
     ) -> None:
@@ -130,10 +130,9 @@ class Segmenter(nn.Module):
         self.detail = detail
         self.encoder = encoder
         self.decoder = decoder
+        self.coarse = coarse
         self.head = head
         self.total_strides = encoder.strides[-1]
-        dim = len(self.total_strides)
-        self.coarse = CONVOLUTIONS[dim](encoder.out_channels[0], num_outputs, 1)
 
     def features(self, x: Images) -> Features:
         """What the head reads; every axis of `x` must be divisible by its total stride."""
@@ -150,11 +149,5 @@ class Segmenter(nn.Module):
     def forward(self, x: Images) -> Logits:
         """Segment; sizes that do not divide by the total stride are padded and cropped back."""
         size = x.shape[2:]
-        missing = [
-            -length % stride for length, stride in zip(size, self.total_strides, strict=True)
-        ]
-        if any(missing):
-            pads = [pad for extra in reversed(missing) for pad in (0, extra)]
-            x = F.pad(x, pads, mode="replicate")
-        logits = self.head(self.features(x))
+        logits = self.head(self.features(pad_to_multiples(x, self.total_strides)))
         return logits[(..., *(slice(length) for length in size))]

@@ -24,7 +24,7 @@ from medseg.plan.patch import (
 from medseg.plan.plan import Plan
 from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
-from medseg.plan.topology import recipe
+from medseg.plan.topology import REFERENCE, Recipe, recipe
 
 STEPS_PER_CASE, FEWEST_STEPS, MOST_STEPS = 150, 1_000, 20_000
 
@@ -115,6 +115,12 @@ def _walked(cases: Sequence[CaseFacts], dim: int) -> tuple[Literal[0, 1, 2] | No
     return None, "none: the network is 3D"
 
 
+def _wants(hparams: HParams) -> Recipe:
+    if hparams.network is not None:
+        return REFERENCE
+    return recipe(hparams.encoder, pretrained=hparams.pretrained is not None)
+
+
 def _patch_and_batch(
     size: Sequence[int],
     spacing_mm: Sequence[float],
@@ -123,7 +129,7 @@ def _patch_and_batch(
     cost: Callable[[Shape, int], int],
 ) -> tuple[Shape, int, dict[str, str]]:
     """Patch with its topology, batch size, reasons; `size` and `spacing_mm` per network axis."""
-    wants = recipe(hparams.encoder, pretrained=hparams.pretrained is not None)
+    wants = _wants(hparams)
     most = limits.voxels or CPU_VOXELS[hparams.dim]
     asked = hparams.patch_size
     if asked is None:

@@ -52,6 +52,10 @@ def is_small(encoder: str) -> bool:
     return encoder.endswith(("_micro", "_mini"))
 
 
+REFERENCE = Recipe(0, 4, 6, 3, min_tokens=4)
+"""What networks of others want, if they can be told: nnU-Net's levels, from full resolution on."""
+
+
 def recipe(encoder: str, *, pretrained: bool = False) -> Recipe:
     """What the encoder of that name wants: the paper's own values for the paper's sizes.
 

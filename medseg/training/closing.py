@@ -73,6 +73,7 @@ def _score(loop: Loop, progress: Progress) -> list[ClassScore]:
 def _facts(loop: Loop, interrupted: bool) -> tuple[tuple[str, str], ...]:
     records = read_records(loop.run.metrics)
     steps = str(int(records[-1]["step"])) if records else "0"
+    name = loop.card.network.network or loop.card.network.encoder
     weights = sum(weight.numel() for weight in loop.network.parameters())
     return (
         ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
@@ -82,7 +83,7 @@ def _facts(loop: Loop, interrupted: bool) -> tuple[tuple[str, str], ...]:
             "cases",
             f"{len(loop.data.training)} to learn from, {len(loop.data.validation)} to validate",
         ),
-        ("network", f"{loop.card.encoder}, {loop.card.head}, {weights / 1e6:.2f} M parameters"),
+        ("network", f"{name}, {loop.card.network.head}, {weights / 1e6:.2f} M parameters"),
         ("steps", steps + (" (interrupted)" if interrupted else "")),
         ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
     )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
-from medseg.networks.build import build_segmenter
+from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
 from medseg.plan.fingerprint import Fingerprint, fingerprint
@@ -26,7 +26,7 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover
-from medseg.training.start import savers
+from medseg.training.start import network_choice, savers
 
 DEMO = Path("data/demo")
 _GPU_VOXELS = {2: 2**18, 3: 2**21}
@@ -188,10 +188,9 @@ def _limits(device: str, dim: int) -> Limits:
 def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
     shape = (candidate.batch_size, candidate.channels, *candidate.patch_size)
     return training_bytes(
-        lambda: build_segmenter(
+        lambda: build_network(
             candidate,
-            hparams.encoder,
-            hparams.head,
+            network_choice(hparams),
             multilabel=candidate.multilabel,
             savers=savers(hparams),
         ),

@@ -22,7 +22,7 @@ from medseg.training.closing import close_run
 from medseg.training.data import DEMO, Parts, Survey, plan_training, prepare_data, survey
 from medseg.training.loop import Begun, Loop, optimise, read_checkpoint
 from medseg.training.schedule import Budget
-from medseg.training.start import initial_network
+from medseg.training.start import initial_network, network_choice
 
 _DEMO_BUDGET = timedelta(minutes=3)
 
@@ -68,8 +68,7 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
     card = ModelCard(
         plan=plan,
-        encoder=start.hparams.encoder,
-        head=start.hparams.head,
+        network=network_choice(start.hparams),
         channel_rule=start.found.channel_rule,
     )
     with _failures(device, run):
@@ -96,7 +95,9 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
         progress.note(f"the demo trains for {_DEMO_BUDGET}; --time-budget sets another length")
         hparams = hparams.model_copy(update={"time_budget": _DEMO_BUDGET})
     source = hparams.images or hparams.data
-    run = Run.create(hparams.output, f"{source.resolve().name}-{hparams.dim}d-{hparams.encoder}")
+    run = Run.create(
+        hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
+    )
     try:
         found = survey(hparams, Logged(progress, run.log))
         plan = plan_training(found, hparams, device)
@@ -138,6 +139,11 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
     # What it learned is in the checkpoint; where it started from may be gone.
     network = initial_network(hparams.model_copy(update={"pretrained": None}), plan, progress)
     return _Start(run, hparams, found, plan, network, parts, begun)
+
+
+def _network_name(hparams: HParams) -> str:
+    """For a folder's name."""
+    return hparams.encoder if hparams.network is None else hparams.network.replace(":", "-")
 
 
 def _budget(hparams: HParams, plan: Plan) -> Budget:

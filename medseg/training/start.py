@@ -4,7 +4,7 @@ import lightning
 from torch import nn
 
 from medseg.hparams import HParams
-from medseg.networks.build import build_segmenter
+from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.encoders.pyramid import Savers
 from medseg.networks.pretrained.load import load_pretrained
 from medseg.networks.segmenter import Segmenter
@@ -21,10 +21,9 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
     if hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
         progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
     lightning.seed_everything(hparams.seed, verbose=False)
-    network = build_segmenter(
+    network = build_network(
         plan,
-        hparams.encoder,
-        hparams.head,
+        network_choice(hparams),
         multilabel=plan.task == "multilabel",
         drop_path=hparams.drop_path,
         savers=savers(hparams),
@@ -34,6 +33,16 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
         report = load_pretrained(network.encoder, hparams.pretrained, new_axis=_coarsest(plan))
         progress.table(*report.table())
     return network
+
+
+def network_choice(hparams: HParams) -> NetworkChoice:
+    """The settings that name the network."""
+    return NetworkChoice(
+        encoder=hparams.encoder,
+        head=hparams.head,
+        network=hparams.network,
+        arguments=hparams.network_arguments,
+    )
 
 
 def savers(hparams: HParams) -> Savers:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from medseg.types import Images
 
@@ -20,6 +21,19 @@ def channels_last(x: Images) -> Images:
     if x.ndim == 4:
         return x.contiguous(memory_format=torch.channels_last)
     return x.contiguous(memory_format=torch.channels_last_3d)
+
+
+def pad_to_multiples(x: Tensor, multiples: Sequence[int]) -> Tensor:
+    """Repeat the last voxels of each axis until its length is a multiple.
+
+    Shape:
+        x: (batch, channels, *spatial) -> the same, at least as large.
+    """
+    missing = [-length % n for length, n in zip(x.shape[2:], multiples, strict=True)]
+    if not any(missing):
+        return x
+    pads = [pad for extra in reversed(missing) for pad in (0, extra)]
+    return F.pad(x, pads, mode="replicate")
 
 
 def patch_convolution(

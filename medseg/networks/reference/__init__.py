@@ -1,0 +1,1 @@
+"""Networks of others, to compare with: MONAI's, segmentation_models_pytorch's, and classics."""
