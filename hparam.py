@@ -36,6 +36,12 @@ hparams = HParams(
     # File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
     # paper's size. None: from random weights.
     pretrained=None,
+    # A network of others in place of encoder and decoder, such as monai:DynUNet,
+    # smp:Unet:resnet34 or unet; docs/networks.md lists them. None: ours, with the encoder
+    # above.
+    network=None,
+    # Arguments of `network`'s class, which go before what is planned.
+    network_arguments={},
     # pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples. One
     # of: pointrend, dense.
     head="pointrend",

@@ -1,11 +1,20 @@
 """HParams: every setting of a run in one frozen object."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+)
 from typing_extensions import Self
 
 from medseg.errors import SettingsError
@@ -41,6 +50,16 @@ MlpName = Literal[
     "repmlpnet_mini", "repmlpnet_t", "repmlpnet_b", "repmlpnet_d", "repmlpnet_l",
 ]  # fmt: skip
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
+
+
+def _read_json(value: object) -> object:
+    """What JSON will give back; a word as the number or list that it means, if it means one."""
+    with contextlib.suppress(TypeError, ValueError):
+        return json.loads(value if isinstance(value, str) else json.dumps(value, allow_nan=False))
+    return value
+
+
+NetworkArgument = Annotated[JsonValue, BeforeValidator(_read_json)]
 
 
 class ExtraTransform(BaseModel):
@@ -98,7 +117,7 @@ class HParams(Settings):
     network: str | None = Field(default=None, min_length=1)
     """A network of others in place of encoder and decoder, such as monai:DynUNet, smp:Unet:resnet34
     or unet; docs/networks.md lists them. None: ours, with the encoder above."""
-    network_arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    network_arguments: dict[str, NetworkArgument] = Field(default_factory=dict)
     """Arguments of `network`'s class, which go before what is planned."""
     head: Literal["pointrend", "dense"] = "pointrend"
     """pointrend sharpens boundaries by re-deciding uncertain points; dense only upsamples."""

@@ -28,6 +28,12 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "head": (["dense"], "'dense'", "dense"),
     "drop_path": (["0.1"], "0.1", 0.1),
     "pretrained": (["weights.pth"], "'weights.pth'", Path("weights.pth")),
+    "network": (["monai:DynUNet"], "'monai:DynUNet'", "monai:DynUNet"),
+    "network_arguments": (
+        ["filters=[8,16]", "norm_name=batch", "res_block=true"],
+        "{'filters': (8, 16), 'norm_name': 'batch', 'res_block': True}",
+        {"filters": [8, 16], "norm_name": "batch", "res_block": True},
+    ),
     "activation_checkpointing": ([], "True", True),
     "patch_size": (["40", "56", "40"], "(40, 56, 40)", (40, 56, 40)),
     "spacing_mm": (["1", "1.5", "3"], "(1, 1.5, 3)", (1.0, 1.5, 3.0)),

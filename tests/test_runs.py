@@ -10,22 +10,23 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from medseg.errors import MedsegError
-from medseg.networks.build import build_segmenter
+from medseg.networks.build import NetworkChoice, build_network
 from medseg.runs import ModelCard, Run, latest_run, load_model, save_model, write_text
 from medseg.scans.channels import ChannelRule
 
 ENCODER = "convnext_micro"
 
 
-def card_of(dim=3, task="multiclass", head="pointrend"):
+def card_of(dim=3, task="multiclass", head="pointrend", encoder=ENCODER):
     plan = plan_for_tests(dim=dim, task=task, reasons={"patch_size": "it is small"})
     rule = ChannelRule(kind="suffix", keys=("_t1",))
-    return ModelCard(plan=plan, encoder=ENCODER, head=head, channel_rule=rule)
+    choice = NetworkChoice(encoder=encoder, head=head)
+    return ModelCard(plan=plan, network=choice, channel_rule=rule)
 
 
 def network_of(card):
     multilabel = card.plan.task == "multilabel"
-    return fill(build_segmenter(card.plan, card.encoder, card.head, multilabel=multilabel)).eval()
+    return fill(build_network(card.plan, card.network, multilabel=multilabel)).eval()
 
 
 def rewrite(model, weights):
@@ -62,7 +63,7 @@ def test_a_model_comes_back(dim, task, head, tmp_path):
 
 @pytest.mark.parametrize("encoder", ["repmlp_mini", "repmlpnet_mini"])
 def test_a_model_is_saved_in_the_form_that_is_fastest_to_run(encoder, dim, tmp_path):
-    card = card_of(dim).model_copy(update={"encoder": encoder})
+    card = card_of(dim, encoder=encoder)
     network = network_of(card)
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     save_model(tmp_path / "model.safetensors", network, card)
@@ -110,7 +111,7 @@ def with_plan(**changes):
 
 
 DESCRIPTIONS = {
-    "an unknown encoder": lambda card: card.update(encoder="no_such_net"),
+    "an unknown encoder": lambda card: card["network"].update(encoder="no_such_net"),
     "an unknown head": lambda card: card.update(head="../head"),
     "an unknown field": lambda card: card.update(run="rm -rf"),
     "a missing field": lambda card: card.pop("plan"),

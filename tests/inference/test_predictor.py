@@ -8,7 +8,7 @@ from torch import nn
 
 from medseg.errors import MedsegError, ScanError
 from medseg.inference.predictor import Predictor, load_predictor
-from medseg.networks.build import build_segmenter
+from medseg.networks.build import NetworkChoice, build_segmenter
 from medseg.prepare.pipeline import prepare
 from medseg.runs import ModelCard, save_model
 from medseg.scans.case import Case
@@ -100,7 +100,8 @@ def test_a_model_file_predicts_like_the_network_it_holds(case, dim, tmp_path):
     network = fill(build_segmenter(plan, "convnext_micro", "pointrend", multilabel=False)).eval()
     expected = Predictor(network, plan, CPU).predict(case)
     rule = ChannelRule(kind="suffix", keys=("_t1",))
-    card = ModelCard(plan=plan, encoder="convnext_micro", head="pointrend", channel_rule=rule)
+    choice = NetworkChoice(encoder="convnext_micro", head="pointrend")
+    card = ModelCard(plan=plan, network=choice, channel_rule=rule)
     save_model(tmp_path / "model.safetensors", network, card)
     predictor, found = load_predictor(tmp_path, CPU)
     assert found == rule
