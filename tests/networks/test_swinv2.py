@@ -181,21 +181,28 @@ def test_attention_is_the_papers_and_padding_is_not_seen(size, shifted):
         assert difference(attention(x[None])[0], expected) > 1e-4
 
 
+def outcome(attention, x):
+    """Output, and its gradients for the input and all weights."""
+    out = attention(x)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
+    return [out, *torch.autograd.grad((out * weights).sum(), [x, *attention.parameters()])]
+
+
 @pytest.mark.parametrize("shifted", [False, True])
-def test_attention_has_the_gradients_of_its_plain_form(shifted, dim, monkeypatch):
-    """On a CPU the backward pass is ours; under the compiler it is the library's."""
+def test_every_path_of_attention_is_its_plain_form(shifted, dim, monkeypatch):
+    """On a CPU in parts if there is a backward pass, else fused; plain under the compiler."""
     attention = fill(WindowAttention(8, 2, (3, 2, 4)[:dim], shifted=shifted))
     x = torch.randn(2, *(7, 5, 6)[:dim], 8, requires_grad=True)
-    inputs = [x, *attention.parameters()]
-    weights = torch.randn(x.shape)
-    fast = torch.autograd.grad((attention(x) * weights).sum(), inputs)
-    monkeypatch.setattr("medseg.networks.layers.biased_attention._PART", 1)
-    finer = torch.autograd.grad((attention(x) * weights).sum(), inputs)
+    found = []
+    for part in (1, 200, 2**21):
+        monkeypatch.setattr("medseg.networks.layers.biased_attention._PART", part)
+        found.append(outcome(attention, x))
+        with torch.no_grad():
+            found.append([attention(x)])
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    plain = torch.autograd.grad((attention(x) * weights).sum(), inputs)
-    for one, two, three in zip(fast, finer, plain, strict=True):
-        assert difference(one, three) < 1e-5
-        assert difference(two, three) < 1e-5
+    plain = outcome(attention, x)
+    for tensors in found:
+        assert all(difference(*pair) < 1e-5 for pair in zip(tensors, plain, strict=False))
 
 
 @pytest.mark.parametrize("savers", [Savers(True), Savers(False, 3), Savers(True, 2)])
@@ -216,10 +223,23 @@ def test_saving_memory_changes_neither_outputs_nor_gradients(savers, dim):
         assert (saved - plain).abs().max() <= 1e-5 * max(plain.abs().max(), 1)
 
 
-def test_half_precision_stays_close(dim):
-    network = small(dim).eval()
-    x = torch.randn(1, 1, *(16, 12, 12)[:dim])
-    with torch.no_grad():
-        exact = network(x)[-1]
-        with torch.autocast("cpu", torch.bfloat16):
-            assert difference(network(x)[-1].float(), exact) < 0.1
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_close(dtype, dim):
+    """Outputs and gradients, the backward pass inside of autocast as well as outside."""
+    network = small(dim)
+    x = torch.randn(1, 1, *(16, 12, 12)[:dim], generator=torch.Generator().manual_seed(1))
+
+    def outcome(enabled, inside):
+        network.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=enabled):
+            out = network(x)[-1].float()
+            if inside:
+                out.square().mean().backward()
+        if not inside:
+            out.square().mean().backward()
+        return [out, *(weight.grad for weight in network.parameters())]
+
+    exact = outcome(False, False)
+    for inside in (False, True):
+        for half, full in zip(outcome(True, inside), exact, strict=True):
+            assert (half - full).norm() < 0.1 * full.norm()

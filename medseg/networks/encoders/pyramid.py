@@ -1,6 +1,7 @@
 """What all encoders share: stages of blocks, each at a coarser scale than the one before."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import accumulate
 from operator import mul
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from medseg.networks.layers.batch_norm import still_statistics
 from medseg.networks.layers.nd import channels_last, patch_convolution
 from medseg.networks.layers.norm import ChannelNorm
 from medseg.types import Images, Maps
@@ -127,5 +129,12 @@ class Pyramid(nn.Module):
     def _stage(self, stage: nn.Module, x: Maps) -> Maps:
         again = self.checkpointing and self.training and torch.is_grad_enabled()
         for block in stage.children():
-            x = checkpoint(block, x, use_reentrant=False) if again else block(x)
+            x = _computed_again(block, x) if again else block(x)
         return x
+
+
+def _computed_again(block: nn.Module, x: Maps) -> Maps:
+    """The block's output; the backward pass computes it a second time."""
+    return checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), still_statistics(block))
+    )

@@ -18,7 +18,8 @@ from medseg.networks.layers.repmlp_block import (
 )
 
 _STEM_SHARE = 4
-_REPMLP_STAGES = (1, 2)
+_REDUCTIONS = {1: 2, 2: 4}
+"""Stages with RepMLP, and by how much their 3x3 convolutions narrow what it sees."""
 _POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
 
@@ -82,11 +83,14 @@ def repmlp_resnet(
     def stage(number: int) -> list[nn.Module]:
         channel, kernel, window = channels[number], kernels[number], levels.mixers[number]
         later = rates[number][1:]
-        if number not in _REPMLP_STAGES:
+        if number not in _REDUCTIONS:
             return [bottleneck(channel, channel, kernel, drop_path=rate) for rate in later]
         if size.kind == "light":
             return [repmlp_light(channel, window, size.groups, rate) for rate in later]
-        return [repmlp_bottleneck(channel, kernel, window, size.groups, rate) for rate in later]
+        return [
+            repmlp_bottleneck(channel, _REDUCTIONS[number], kernel, window, size.groups, rate)
+            for rate in later
+        ]
 
     return Pyramid(
         nn.Sequential(*_stem(in_channels, width, levels.steps[0], levels.kernels[0]), starts[0]),

@@ -1,4 +1,7 @@
-"""Batch normalisation that can be folded into what comes before it."""
+"""Batch normalisation that can be folded into the layer before it, or after it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,6 +32,20 @@ class BatchNorm(nn.BatchNorm1d):
         assert self.running_var is not None
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
+
+
+@contextmanager
+def still_statistics(module: nn.Module) -> Generator[None, None, None]:
+    """Within, running statistics do not move: a batch computed again must not count twice."""
+    norms = [part for part in module.modules() if isinstance(part, BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, batches
 
 
 class TokenBatchNorm(nn.Module):
@@ -76,6 +93,36 @@ class LinearNorm(nn.Module):
         linear = nn.Linear(self.linear.in_features, self.linear.out_features)
         linear.weight = nn.Parameter(self.linear.weight * scale[:, None])
         linear.bias = nn.Parameter(shift)
+        return linear
+
+
+class NormLinear(nn.Module):
+    """Batch normalisation, and a linear layer over several tokens at once.
+
+    Args:
+        channels: Of a token.
+        tokens: That the layer sees.
+    Shape:
+        x: (batch, tokens * channels) -> the same.
+    """
+
+    def __init__(self, channels: int, tokens: int) -> None:
+        super().__init__()
+        self.norm = BatchNorm(channels)
+        self.linear = nn.Linear(tokens * channels, tokens * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform."""
+        return self.linear(self.norm(x.reshape(-1, self.norm.num_features)).view(x.shape))
+
+    def folded(self) -> nn.Module:
+        """One linear layer."""
+        scale, shift = self.norm.scale_and_shift()
+        weight, width = self.linear.weight, self.linear.in_features
+        tokens = width // len(scale)
+        linear = nn.Linear(width, width)
+        linear.weight = nn.Parameter(weight * scale.repeat(tokens))
+        linear.bias = nn.Parameter(self.linear.bias + weight @ shift.repeat(tokens))
         return linear
 
 

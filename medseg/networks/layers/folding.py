@@ -28,7 +28,7 @@ class Foldable(Protocol):
 
 @torch.no_grad()
 def fold(network: Network) -> Network:
-    """A copy with everything folded that can be; the network itself stays as it is.
+    """A copy whose parts are folded where they can be; the network itself stays as it is.
 
     Works on the meta device too, so that a file of folded weights finds its place.
     """
@@ -40,7 +40,10 @@ def fold(network: Network) -> Network:
 def _fold_parts(module: nn.Module) -> None:
     for name, part in module.named_children():
         if isinstance(part, Foldable):
-            new = part.folded()
+            # A new layer gets its weights from `part`: to draw others would cost time, and would
+            # change the random numbers of a training that goes on.
+            with torch.device("meta"):
+                new = part.folded()
             new.train(part.training)
             setattr(module, name, new)
         _fold_parts(module.get_submodule(name))

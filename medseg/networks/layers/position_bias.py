@@ -41,9 +41,8 @@ class PositionBias(nn.Module):
         # Half precision would merge far offsets.
         with full_precision(weight.device):
             offsets = self._offsets(window, weight)
-            table = self.out(F.relu(self.hidden(offsets))).transpose(0, 1)
-            bias = table[:, _offset_index(window, weight.device)]
-        return _LARGEST * torch.sigmoid(bias)
+            table = _LARGEST * torch.sigmoid(self.out(F.relu(self.hidden(offsets))))
+        return table.transpose(0, 1)[:, _offset_index(window, weight.device)]
 
     def _offsets(self, window: Sequence[int], like: Tensor) -> Tensor:
         """All offsets between two tokens, (prod(2 * window - 1), dim), on the logarithmic scale."""

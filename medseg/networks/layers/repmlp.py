@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from medseg.networks.layers.batch_norm import BatchNorm
+from medseg.networks.layers.batch_norm import BatchNorm, NormLinear
 from medseg.networks.layers.folding import convolution_matrix, local_widths, random_kernel
 from medseg.networks.layers.windows import in_windows, join_windows, split_windows
 from medseg.types import Images
@@ -33,29 +33,13 @@ class GlobalPerceptron(nn.Module):
 
     def __init__(self, channels: int, partitions: int) -> None:
         super().__init__()
-        self.norm: nn.Module = BatchNorm(channels)
-        self.squeeze = nn.Linear(channels * partitions, channels * partitions)
+        self.squeeze = NormLinear(channels, partitions)
         self.excite = nn.Linear(channels * partitions, channels * partitions)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute what is added to every token of a partition."""
-        means = x.mean(2)
-        vector = self.norm(means.flatten(0, 1)).view(len(x), -1)
-        vector = self.excite(F.relu(self.squeeze(vector)))
-        return vector.view(*means.shape[:2], 1, means.shape[2])
-
-    def folded(self) -> nn.Module:
-        """Without its norm, which the first linear layer takes in."""
-        assert isinstance(self.norm, BatchNorm)
-        scale, shift = self.norm.scale_and_shift()
-        partitions = self.squeeze.in_features // len(scale)
-        weight, repeated = self.squeeze.weight, scale.repeat(partitions)
-        folded = GlobalPerceptron(len(scale), partitions)
-        folded.norm = nn.Identity()
-        folded.squeeze.weight = nn.Parameter(weight * repeated)
-        folded.squeeze.bias = nn.Parameter(self.squeeze.bias + weight @ shift.repeat(partitions))
-        folded.excite = self.excite
-        return folded
+        means = x.mean(2, keepdim=True)
+        return self.excite(F.relu(self.squeeze(means.flatten(1)))).view(means.shape)
 
 
 class PartitionPerceptron(nn.Module):

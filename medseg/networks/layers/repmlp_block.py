@@ -16,7 +16,6 @@ from medseg.types import Images, Maps
 
 _EXPANSION = 4
 _LIGHT_REDUCTION = 8
-_BOTTLENECK_REDUCTIONS = (2, 4)
 
 
 def conv_norm(
@@ -84,25 +83,26 @@ def bottleneck(
 
 def repmlp_bottleneck(
     channels: int,
+    reduction: int,
     kernel: Sequence[int],
     window: Sequence[int],
     groups: int,
     drop_path: float = 0.0,
 ) -> Residual:
-    """1x1 to a half, 3x3 to a quarter of that, RepMLP, 3x3 and 1x1 back."""
+    """1x1 to a quarter, 3x3 to that by `reduction`, RepMLP, 3x3 and 1x1 back."""
     pointwise = [1] * len(kernel)
-    half = channels // _BOTTLENECK_REDUCTIONS[0]
-    narrow = half // _BOTTLENECK_REDUCTIONS[1]
+    width = channels // _EXPANSION
+    narrow = width // reduction
     branch = nn.Sequential(
-        conv_norm(channels, half, pointwise),
+        conv_norm(channels, width, pointwise),
         nn.ReLU(),
-        conv_norm(half, narrow, kernel),
+        conv_norm(width, narrow, kernel),
         nn.ReLU(),
         RepMLP(narrow, window, min(groups, narrow)),
         nn.ReLU(),
-        conv_norm(narrow, half, kernel),
+        conv_norm(narrow, width, kernel),
         nn.ReLU(),
-        conv_norm(half, channels, pointwise),
+        conv_norm(width, channels, pointwise),
     )
     return Residual(branch, drop_path=drop_path)
 

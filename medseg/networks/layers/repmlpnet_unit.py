@@ -1,7 +1,8 @@
 """The RepMLPNet unit over any number of spatial axes. Ding et al. 2022, arXiv:2112.11081.
 
 Differs: partitions are windows of fixed size, alternately of neighbours and dilated; one that
-covers the map is the paper's.
+covers the map is the paper's. Channels that share weights are neighbours; in the authors' code they
+lie a number of sets apart, which is the same but for the order of channels.
 """
 
 from collections.abc import Sequence

@@ -71,23 +71,22 @@ class WindowAttention(nn.Module):
         return crop_tokens(x, size)
 
     def _attend_in_chunks(self, x: Tensor, bias: Tensor, masks: Sequence[EdgeMask]) -> Tensor:
-        """All windows, or part after part along the axis with the most of them.
+        """All windows, or part after part along the longest axis of windows, or of the batch.
 
         Shape:
             x: (batch, *counts, tokens, channels) -> the same.
         """
-        counts = x.shape[1:-2]
         if self.chunks == 1:
             return self._attend(x, bias, masks)
-        axis = max(range(len(counts)), key=lambda axis: counts[axis])
+        axis = max(range(x.ndim - 2), key=lambda axis: x.shape[axis])
         parts: list[Tensor] = []
         first = 0
-        for part in x.chunk(self.chunks, 1 + axis):
-            length = part.shape[1 + axis]
+        for part in x.chunk(self.chunks, axis):
+            length = part.shape[axis]
             own = [
-                mask._replace(place=mask.place - first) if mask.axis == axis else mask
+                mask._replace(place=mask.place - first) if 1 + mask.axis == axis else mask
                 for mask in masks
-                if mask.axis != axis or first <= mask.place < first + length
+                if 1 + mask.axis != axis or first <= mask.place < first + length
             ]
             if self.training and torch.is_grad_enabled():
                 # Otherwise the backward pass would keep what attention needs of every part.
@@ -95,7 +94,7 @@ class WindowAttention(nn.Module):
             else:
                 parts.append(self._attend(part, bias, own))
             first += length
-        return torch.cat(parts, 1 + axis)
+        return torch.cat(parts, axis)
 
     def _attend(self, x: Tensor, bias: Tensor, masks: Sequence[EdgeMask]) -> Tensor:
         *windows, tokens, channels = x.shape
@@ -104,7 +103,7 @@ class WindowAttention(nn.Module):
         qkv = qkv.reshape(-1, tokens, 3, self.heads, channels // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous().unflatten(1, windows).unbind(0)
         scale = self.logit_scale.clamp(max=_LARGEST_SCALE).exp()
-        q, k = F.normalize(q, dim=-1) * scale, F.normalize(k, dim=-1)
+        q, k = F.normalize(q.float(), dim=-1) * scale, F.normalize(k.float(), dim=-1)
         out = attend(q, k, v, bias, masks)
         return self.project(out.transpose(-2, -3).flatten(-2))
 
