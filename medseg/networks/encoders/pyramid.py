@@ -113,11 +113,13 @@ class Pyramid(nn.Module):
 
     def forward(self, x: Images) -> list[Maps]:
         """Encode."""
-        maps: list[Maps] = []
-        x = channels_last(x)
-        for step, stage in zip((self.stem, *self.merges), self.stages, strict=True):
-            x = self._stage(stage, step(x))
-            maps.append(x)
+        return self.from_stem(self.stem(channels_last(x)))
+
+    def from_stem(self, x: Maps) -> list[Maps]:
+        """Encode what the stem gave."""
+        maps = [self._stage(self.stages[0], x)]
+        for merge, stage in zip(self.merges, self.stages[1:], strict=True):
+            maps.append(self._stage(stage, merge(maps[-1])))
         return maps
 
     @property
