@@ -125,6 +125,10 @@ class HParams(Settings):
     """Chance that a residual branch is skipped in training, in [0, 1). Raise it for large
     encoders on little data."""
 
+    pretrain: Literal["masked"] | None = None
+    """masked: train the encoder alone, on scans whose labels are not looked at, to restore what is
+    masked; the result is a file for `pretrained`. None: train a segmentation model."""
+
     # --- what the network sees
     patch_size: tuple[PositiveInt, ...] | None = Field(default=None, min_length=2, max_length=3)
     """Patch in voxels, one number per spatial axis (`dim` of them). None: planned."""
@@ -210,9 +214,18 @@ class HParams(Settings):
         ),
         Rule(
             ("images", "labels"),
-            lambda h: (h.images is None) != (h.labels is None),
+            lambda h: h.pretrain is None and (h.images is None) != (h.labels is None),
             "images and labels go together",
             "set both, or put everything under data",
+        ),
+        Rule(
+            ("pretrain", "encoder", "network"),
+            lambda h: (
+                h.pretrain is not None
+                and (h.network is not None or not h.encoder.startswith(("convnext", "swinv2")))
+            ),
+            "only ConvNeXt and SwinV2 learn from masked scans",
+            "choose an encoder convnext_* or swinv2_*, without network",
         ),
         Rule(
             ("patch_size", "dim"),

@@ -15,6 +15,7 @@ from textwrap import shorten
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from medseg.errors import MedsegError
 from medseg.networks.build import NetworkChoice, build_network
@@ -75,6 +76,11 @@ class Run:
     def checkpoint(self) -> Path:
         """What `--resume` continues from."""
         return self.folder / "last.ckpt"
+
+    @property
+    def encoder(self) -> Path:
+        """Weights of a pretrained encoder."""
+        return self.folder / "encoder.safetensors"
 
     @property
     def split(self) -> Path:
@@ -173,6 +179,24 @@ def save_model(path: Path, network: Segmenter, card: ModelCard) -> None:
     weights = fold(network).state_dict()
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
     save_file(tensors, temporary, metadata={_DESCRIPTION: card.model_dump_json()})
+    temporary.replace(path)
+
+
+def save_encoder(path: Path, network: nn.Module, description: str) -> None:
+    """Write a pretrained encoder, and the detail stem that it reads, whole or not at all.
+
+    Args:
+        path: The file.
+        network: With `encoder` and, if that reads one, `detail`.
+        description: What it is, in words.
+    """
+    weights = {
+        name: weight.detach().cpu().contiguous()
+        for name, weight in network.state_dict().items()
+        if name.startswith(("encoder.", "detail."))
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(weights, temporary, metadata={"medseg-encoder": description})
     temporary.replace(path)
 
 

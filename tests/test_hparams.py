@@ -34,6 +34,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
         "{'filters': (8, 16), 'norm_name': 'batch', 'res_block': True}",
         {"filters": [8, 16], "norm_name": "batch", "res_block": True},
     ),
+    "pretrain": (["masked"], "'masked'", "masked"),
     "activation_checkpointing": ([], "True", True),
     "patch_size": (["40", "56", "40"], "(40, 56, 40)", (40, 56, 40)),
     "spacing_mm": (["1", "1.5", "3"], "(1, 1.5, 3)", (1.0, 1.5, 3.0)),

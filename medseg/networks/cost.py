@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from medseg.networks.masked import MaskedAutoencoder
 from medseg.networks.segmenter import Segmenter
 
 _COPIES_OF_WEIGHTS = 5
@@ -56,7 +57,9 @@ def _identity(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
-def training_bytes(build: Callable[[], Segmenter], shape: tuple[int, ...]) -> int:
+def training_bytes(
+    build: Callable[[], Segmenter | MaskedAutoencoder], shape: tuple[int, ...]
+) -> int:
     """Memory of one training step, from a dry run on torch's meta device.
 
     Args:
@@ -71,5 +74,5 @@ def training_bytes(build: Callable[[], Segmenter], shape: tuple[int, ...]) -> in
         with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
             output = network.training_output(torch.empty(shape))
     weights = sum(weight.nbytes for weight in network.parameters())
-    activations = kept.bytes + output.logits.nbytes
+    activations = kept.bytes + output[0].nbytes
     return int(_COPIES_OF_WEIGHTS * weights + _WORKING_SHARE * activations)

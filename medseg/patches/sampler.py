@@ -49,7 +49,7 @@ class PatchSampler:
     enough, as windows do in prediction; smaller cases lie anywhere inside the patch.
 
     Args:
-        cases: Labelled cases, from which `plan` is met.
+        cases: As `plan` has them. One without a label has background alone.
         plan: Gives `volume_patch`, `batch_size` and `slice_axis`.
         seed: Decides everything, with `rank` and the step.
         rank: Of this process among those that train together.
@@ -58,7 +58,7 @@ class PatchSampler:
             patch get none.
 
     Raises:
-        ValueError: If there are no cases or one has no label.
+        ValueError: If there are no cases.
     """
 
     def __init__(
@@ -130,11 +130,12 @@ class PatchSampler:
 
 def _item(case: StoredCase) -> _Item:
     prepared = case.prepared
-    if prepared.label is None:
-        raise ValueError(f"case {prepared.name!r} has no label; patches need labelled cases")
+    label = prepared.label
+    if label is None:
+        label = np.broadcast_to(np.uint8(0), (1, *prepared.image.shape[1:]))
     first_rows = np.unique(case.foreground[:, 0], return_index=True)[1]
     classes = np.split(case.foreground, first_rows[1:]) if len(first_rows) else []
-    return _Item(prepared.name, prepared.image, prepared.label, tuple(classes))
+    return _Item(prepared.name, prepared.image, label, tuple(classes))
 
 
 def _copy(source: npt.NDArray[Any], start: Sequence[int], target: npt.NDArray[Any]) -> None:

@@ -47,6 +47,8 @@ def check_cases(
     classes: Mapping[str, int] | None,
     channels: int | None = None,
     unreadable: Sequence[Problem] = (),
+    *,
+    labelled: bool = True,
 ) -> tuple[Fingerprint, tuple[Problem, ...]]:
     """Keep the cases that can be trained on together.
 
@@ -55,6 +57,7 @@ def check_cases(
         classes: Class name -> value in the label files; None: every value is a class.
         channels: Channels a case must have; None: as most cases have.
         unreadable: Cases that could not be read, for the message when none remains.
+        labelled: Whether cases are of use with labels only.
 
     Returns:
         The cases that fit, and why the others were left out.
@@ -72,7 +75,7 @@ def check_cases(
         lambda cases: _differing(cases, _LAYERS),
         lambda cases: _unknown_values(cases, classes),
     )
-    for step in steps:
+    for step in steps if labelled else steps[:2]:
         found = step(kept)
         problems += found.values()
         kept = [case for case in kept if case.name not in found]

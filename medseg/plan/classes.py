@@ -39,7 +39,7 @@ def choose_classes(
     """Classes from what is declared, else from the values found.
 
     Args:
-        cases: Facts of labelled cases with equal numbers of label layers.
+        cases: Facts of cases with equal numbers of label layers; none where labels are not used.
         task: Multiclass has a background at index 0; multilabel has none.
         declared: Class name -> value.
         source: Who declared them, in words.
@@ -49,6 +49,8 @@ def choose_classes(
             mask file.
     """
     layers = len(cases[0].label_values)
+    if layers == 0:
+        return Classes((BACKGROUND,), (0,), "none: the scans have no labels")
     if layers > 1:
         classes = _of_mask_files(cases, task, declared, source)
     elif task == "multilabel":

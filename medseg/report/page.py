@@ -1,28 +1,29 @@
-"""The report: one HTML file, no scripts, readable on a phone and in the dark.
+"""The report of a training: one HTML file, readable on a phone and in the dark."""
 
-Names come from other people's files: every text passes `html.escape`, and a content policy forbids
-the page to load or run anything.
-"""
-
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from PIL import Image
-
 from medseg.evaluation.summary import Row, Statistic, Summary, number, volume_error
-from medseg.report.curves import COLOURS as LINE_COLOURS
-from medseg.report.curves import Curve, chart_svg
+from medseg.report.curves import Curve
 from medseg.report.figures import COLOURS, Example, draw_example
-from medseg.report.style import CSS
+from medseg.report.html import (
+    curves,
+    element,
+    jpeg,
+    page,
+    pairs,
+    png,
+    problems,
+    section,
+    swatch,
+    table,
+)
 from medseg.runs import write_text
 from medseg.scans.case import Problem
 
 _MOST_CASES = 200
-_CHARTS = (("loss", "Training loss"), ("dice", "Validation Dice"))
 
 
 @dataclass(frozen=True)
@@ -53,41 +54,16 @@ def write_report(path: Path, content: ReportContent) -> None:
     body = "\n".join(
         (
             f"<header><h1>{escape(content.title)}</h1>{_headline(content.summary)}</header>",
-            _section("Validation", _classes(content.summary)),
-            _section("Cases to look at", _examples(content.examples, content.summary)),
-            _section("Training", _curves(content.curves)),
-            _section("Every case", _cases(content.summary)),
-            _section("Left out", _problems(content.problems)),
-            _section("This run", _pairs(content.facts)),
-            _section("What the data decided", _pairs(content.reasons)),
+            section("Validation", _classes(content.summary)),
+            section("Cases to look at", _examples(content.examples, content.summary)),
+            section("Training", curves(content.curves)),
+            section("Every case", _cases(content.summary)),
+            section("Left out", problems(content.problems)),
+            section("This run", pairs(content.facts)),
+            section("What the data decided", pairs(content.reasons)),
         )
     )
-    write_text(path, _PAGE.format(title=escape(content.title), css=CSS, body=body))
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def _section(title: str, inside: str) -> str:
-    """Nothing where there is nothing to show."""
-    return f"<section><h2>{title}</h2>{inside}</section>" if inside else ""
+    write_text(path, page(content.title, body))
 
 
 def _headline(summary: Summary) -> str:
@@ -102,7 +78,7 @@ def _headline(summary: Summary) -> str:
         (number(row.surface_dice.mean, ".3f"), tolerance, _interval(row.surface_dice, ".3f")),
         (str(row.dice.cases), "cases scored", ""),
     )
-    return _element(
+    return element(
         "div class=tiles",
         (f"<div><b>{value}</b>{label}<small>{low}</small></div>" for value, label, low in tiles),
     )
@@ -126,16 +102,16 @@ def _classes(summary: Summary) -> str:
         "<p class=note>Intervals are 95 % bootstrap intervals over cases. Cases in which neither"
         " reference nor prediction holds the class do not count.</p>"
     )
-    return _table(header, [_class_cells(row, summary) for row in rows]) + note
+    return table(header, [_class_cells(row, summary) for row in rows]) + note
 
 
 def _class_cells(row: Row, summary: Summary) -> tuple[str, ...]:
     names = [(one.name, one.value) for one in summary.classes]
     label = (row.name, row.value)
     values = [s.dice for s in summary.scores if (s.class_name, s.value) == label]
-    swatch = _swatch(COLOURS[names.index(label) % len(COLOURS)]) if label in names else ""
+    dot = swatch(COLOURS[names.index(label) % len(COLOURS)]) if label in names else ""
     return (
-        swatch + escape(row.name),
+        dot + escape(row.name),
         f"<b>{number(row.dice.mean, '.3f')}</b> <small>{_interval(row.dice, '.3f')}</small>",
         _strip([value for value in values if value is not None]),
         number(row.iou.mean, ".3f"),
@@ -164,10 +140,10 @@ def _examples(examples: Iterable[Example], summary: Summary) -> str:
     figures = [_figure(example, values) for example in examples]
     if not figures:
         return ""
-    keys = _element(
+    keys = element(
         "p class=key",
         (
-            f"<span>{_swatch(COLOURS[index % len(COLOURS)])}{escape(row.name)}</span>"
+            f"<span>{swatch(COLOURS[index % len(COLOURS)])}{escape(row.name)}</span>"
             for index, row in enumerate(summary.classes)
         ),
     )
@@ -175,7 +151,7 @@ def _examples(examples: Iterable[Example], summary: Summary) -> str:
     return (
         f"{keys}<input type=checkbox id=solid checked><label for=solid><i></i> reference</label>"
         "<input type=checkbox id=dashed checked><label for=dashed><i></i> prediction</label>"
-        f"{_element('div class=gallery', figures)}"
+        f"{element('div class=gallery', figures)}"
     )
 
 
@@ -189,27 +165,11 @@ def _figure(example: Example, values: Sequence[int]) -> str:
     ]
     return (
         f"<figure><div class=stack>"
-        f"<img alt='{name}' src='{_jpeg(layers.picture)}'>"
-        f"<img alt='reference' class=solid src='{_png(layers.reference)}'>"
-        f"<img alt='prediction' class=dashed src='{_png(layers.prediction)}'></div>"
+        f"<img alt='{name}' src='{jpeg(layers.picture)}'>"
+        f"<img alt='reference' class=solid src='{png(layers.reference)}'>"
+        f"<img alt='prediction' class=dashed src='{png(layers.prediction)}'></div>"
         f"<figcaption><b>{name}</b> {' · '.join(filter(None, details))}</figcaption></figure>"
     )
-
-
-def _curves(curves: Sequence[Curve]) -> str:
-    figures: list[str] = []
-    for kind, title in _CHARTS:
-        shown = [curve for curve in curves if curve.kind == kind and len(curve.values)]
-        if shown:
-            keys = "".join(
-                f"<span>{_swatch(LINE_COLOURS[index % len(LINE_COLOURS)])}{escape(one.name)}</span>"
-                for index, one in enumerate(shown)
-            )
-            figures.append(
-                f"<figure><figcaption><b>{title}</b> <span class=key>{keys}</span></figcaption>"
-                f"{chart_svg(shown)}</figure>"
-            )
-    return _element("div class=gallery", figures) if figures else ""
 
 
 def _cases(summary: Summary) -> str:
@@ -236,38 +196,8 @@ def _cases(summary: Summary) -> str:
     note = f"<p class=note>{rest} better cases are not shown.</p>" if rest > 0 else ""
     return (
         f"<details><summary>Dice of {len(ranked)} cases, the worst first</summary>"
-        f"{_table(header, rows)}{note}</details>"
+        f"{table(header, rows)}{note}</details>"
     )
-
-
-def _problems(problems: Sequence[Problem]) -> str:
-    if not problems:
-        return ""
-    rows = [[escape(text) for text in problem] for problem in problems]
-    return _table(("file or case", "what is wrong", "what to do"), rows, words=True)
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    items = [
-        f"<dt>{escape(label.replace('_', ' '))}</dt><dd>{escape(value)}</dd>"
-        for label, value in pairs
-    ]
-    return _element("dl", items) if items else ""
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """A table that scrolls sideways on a narrow screen; cells are HTML."""
-    head = "".join(f"<th scope=col>{cell}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    kind = "words" if words else "numbers"
-    return (
-        f"<div class=scroll tabindex=0><table class={kind}><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _element(tag: str, inside: Iterable[str]) -> str:
-    return f"<{tag}>{''.join(inside)}</{tag.split()[0]}>"
 
 
 def _interval(statistic: Statistic, form: str) -> str:
@@ -276,25 +206,6 @@ def _interval(statistic: Statistic, form: str) -> str:
     return f"{statistic.low:{form}} to {statistic.high:{form}}"
 
 
-def _swatch(colour: str) -> str:
-    return f"<i class=swatch style='background:{colour}'></i>"
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _jpeg(image: Image.Image) -> str:
-    return _data(image, "JPEG", quality=82, optimize=True)
-
-
-def _png(image: Image.Image) -> str:
-    """Few colours: outlines compress to a few kilobytes."""
-    return _data(image.quantize(64, Image.Quantize.FASTOCTREE), "PNG", optimize=True)
-
-
-def _data(image: Image.Image, kind: str, **options: int) -> str:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,6 +1,7 @@
 """What a folder holds: its layout found by looking, its cases in order, what is wrong by name."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +13,7 @@ from medseg.scans.dataset_json import DatasetJson, read_dataset_json
 from medseg.scans.names import IMAGE_WORDS, LABEL_WORDS, is_image_file, is_label_name, natural_key
 from medseg.scans.pairing import File, Pairs, named_below, pair
 
-__all__ = ["ChannelRule", "Dataset", "discover", "group_inputs"]
+__all__ = ["ChannelRule", "Dataset", "discover", "discover_scans", "group_inputs"]
 
 _IMAGE_FOLDERS = IMAGE_WORDS | {"imagestr"}
 _LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "1st_manual"}
@@ -72,6 +73,36 @@ def discover(
             first = f"{len(dataset.problems)} problem(s), the first: {name}: {what} ({remedy})"
         raise MedsegError(f"{where}: no image with a label found ({dataset.layout}): {first}")
     return replace(dataset, cases=tuple(sorted(dataset.cases, key=lambda c: natural_key(c.name))))
+
+
+def discover_scans(data: Path, images: Path | None = None, pattern: str | None = None) -> Dataset:
+    """Every scan of a folder, labelled or not; files and folders named like labels are left alone.
+
+    Args:
+        data: A dataset as `discover` understands, or a folder of scans.
+        images: Folder of the scans; goes before `data`.
+        pattern: Glob for the files inside `images`.
+
+    Raises:
+        MedsegError: If the folder is missing or holds no scan.
+    """
+    root = images or data
+    _check_folder(root)
+    rule = ChannelRule()
+    if images is None:
+        with suppress(MedsegError):  # no labels: then each file is a scan with all its channels
+            rule = discover(data).channel_rule
+    files = [
+        str(file.path)
+        for file in _files(root, pattern)
+        if not any(map(is_label_name, file.name.split("/")))
+        and not {part.casefold() for part in file.name.split("/")[:-1]} & _LABEL_FOLDERS
+    ]
+    cases, problems = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
+    if not cases:
+        raise MedsegError(f"{root}: no scan found; docs/data.md shows the layouts")
+    ordered = tuple(sorted(cases, key=lambda case: natural_key(case.name)))
+    return Dataset(ordered, tuple(problems), "scans, labels left alone", None, rule)
 
 
 def _look(data: Path, images: Path | None, labels: Path | None, pattern: str | None) -> Dataset:

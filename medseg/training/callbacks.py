@@ -16,7 +16,7 @@ from torch import Tensor
 from medseg.errors import TrainingError
 from medseg.progress import Progress
 from medseg.training.schedule import Budget
-from medseg.training.task import SegmentationTask
+from medseg.training.task import Task
 from medseg.training.validation import ValidationCase, Validator, mean_dice
 
 _LOG_EVERY = 10
@@ -193,7 +193,7 @@ class Monitor(Callback):
         spent_s = self._spent_s + self._case_s * len(self._subset)
         if not _FIRST_VALIDATION <= position < 1 or spent_s > _VALIDATION_SHARE * elapsed_s:
             return
-        assert isinstance(pl_module, SegmentationTask)
+        assert isinstance(pl_module, Task)
         first = not self._case_s
         with self._averaged(trainer, pl_module):
             dice = self._score()
@@ -210,9 +210,7 @@ class Monitor(Callback):
         self._display.dice = f", Dice {mean:.3f}"
 
     @contextmanager
-    def _averaged(
-        self, trainer: lightning.Trainer, task: SegmentationTask
-    ) -> Generator[None, None, None]:
+    def _averaged(self, trainer: lightning.Trainer, task: Task) -> Generator[None, None, None]:
         """Exchange the weights by their average; the callback's own hooks do it."""
         self._averaging.on_validation_epoch_start(trainer, task)
         task.network.eval()

@@ -15,85 +15,87 @@ from medseg.report.curves import Curve
 from medseg.report.figures import Example, pick_examples
 from medseg.report.page import ReportContent, write_report
 from medseg.scans.case import Problem
-from medseg.training.loop import Loop
 from medseg.training.record import read_records
+from medseg.training.segmentation import Segmentation
 
 
 def close_run(
-    loop: Loop, problems: Sequence[Problem], interrupted: bool, progress: Progress
+    done: Segmentation, problems: Sequence[Problem], interrupted: bool, progress: Progress
 ) -> None:
     """Validate, report.
 
     Args:
-        loop: With its model saved.
+        done: With its model saved.
         problems: Cases that were left out; listed last.
         interrupted: Whether it ended early.
         progress: Gets the table of scores.
     """
-    scores = _score(loop, progress)
+    scores = _score(done, progress)
     summary = summarise(scores)
-    summary.save(loop.run.validation)
+    summary.save(done.loop.run.validation)
     progress.table(*summary_table(summary))
     content = ReportContent(
-        title=loop.run.folder.resolve().name,
-        facts=_facts(loop, interrupted),
-        curves=_curves(loop),
+        title=done.loop.run.folder.resolve().name,
+        facts=_facts(done, interrupted),
+        curves=_curves(done),
         summary=summary,
-        examples=_examples(loop, summary),
-        reasons=tuple(loop.card.plan.reasons.items()),
+        examples=_examples(done, summary),
+        reasons=tuple(done.card.plan.reasons.items()),
         problems=tuple(problems),
     )
-    write_report(loop.run.report, content)
-    minutes = loop.budget.elapsed_s / 60
-    progress.note(f"trained, validated and reported in {minutes:.1f} minutes: {loop.run.report}")
-    if loop.run.folder.parent != Path("runs"):
-        progress.note(f"to predict with it: --model {loop.run.folder}")
+    write_report(done.loop.run.report, content)
+    minutes = done.loop.budget.elapsed_s / 60
+    progress.note(
+        f"trained, validated and reported in {minutes:.1f} minutes: {done.loop.run.report}"
+    )
+    if done.loop.run.folder.parent != Path("runs"):
+        progress.note(f"to predict with it: --model {done.loop.run.folder}")
     if interrupted:
-        progress.note(f"stopped early; to go on: --resume --output {loop.run.folder}")
+        progress.note(f"stopped early; to go on: --resume --output {done.loop.run.folder}")
     for name, what, remedy in problems:
         progress.warn(f"left out: {name}: {what}; {remedy}")
 
 
-def _score(loop: Loop, progress: Progress) -> list[ClassScore]:
+def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
     """All validation cases; under a time budget as many as it holds, drawn at random."""
-    cases = loop.validator.cases
+    cases = done.validator.cases
     scores: dict[int, tuple[ClassScore, ...]] = {}
-    order = np.random.default_rng(loop.hparams.seed).permutation(len(cases)).tolist()
+    order = np.random.default_rng(done.loop.hparams.seed).permutation(len(cases)).tolist()
     for index in progress.track(order, "validating", len(cases)):
-        if scores and loop.budget.overdrawn:
+        if scores and done.loop.budget.overdrawn:
             progress.warn(
                 f"{len(scores)} of {len(cases)} validation cases are scored: the time budget holds "
                 "no more; raise it, or predict the others and use evaluate"
             )
             break
-        scores[index] = loop.validator.score(cases[index])
+        scores[index] = done.validator.score(cases[index])
     return [score for index in sorted(scores) for score in scores[index]]
 
 
-def _facts(loop: Loop, interrupted: bool) -> tuple[tuple[str, str], ...]:
-    records = read_records(loop.run.metrics)
+def _facts(done: Segmentation, interrupted: bool) -> tuple[tuple[str, str], ...]:
+    records = read_records(done.loop.run.metrics)
     steps = str(int(records[-1]["step"])) if records else "0"
-    name = loop.card.network.network or loop.card.network.encoder
-    weights = sum(weight.numel() for weight in loop.network.parameters())
+    name = done.card.network.network or done.card.network.encoder
+    weights = sum(weight.numel() for weight in done.network.parameters())
     return (
         ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
         ("medseg", __version__),
-        ("data", str(loop.hparams.images or loop.hparams.data)),
+        ("data", str(done.loop.hparams.images or done.loop.hparams.data)),
         (
             "cases",
-            f"{len(loop.data.training)} to learn from, {len(loop.data.validation)} to validate",
+            f"{len(done.data.training)} to learn from, {len(done.data.validation)} to validate",
         ),
-        ("network", f"{name}, {loop.card.network.head}, {weights / 1e6:.2f} M parameters"),
+        ("network", f"{name}, {done.card.network.head}, {weights / 1e6:.2f} M parameters"),
         ("steps", steps + (" (interrupted)" if interrupted else "")),
-        ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
+        ("device", f"{done.loop.device}, {torch.get_num_threads()} threads"),
     )
 
 
-def _curves(loop: Loop) -> tuple[Curve, ...]:
-    records = read_records(loop.run.metrics)
+def _curves(done: Segmentation) -> tuple[Curve, ...]:
+    records = read_records(done.loop.run.metrics)
     losses = [record for record in records if "loss" in record]
     dice = [record for record in records if "dice" in record]
-    names = ["dice", *(f"dice_{name}" for name in loop.card.plan.scored_classes)]
+    names = ["dice", *(f"dice_{name}" for name in done.card.plan.scored_classes)]
     return (
         Curve("loss", "loss", [r["step"] for r in losses], [r["loss"] for r in losses]),
         *(
@@ -108,8 +110,8 @@ def _curves(loop: Loop) -> tuple[Curve, ...]:
     )
 
 
-def _examples(loop: Loop, summary: Summary) -> Iterator[Example]:
-    cases = {files.name: (files, stored) for files, stored in loop.validator.cases}
+def _examples(done: Segmentation, summary: Summary) -> Iterator[Example]:
+    cases = {files.name: (files, stored) for files, stored in done.validator.cases}
     for name, why in pick_examples(summary.scores).items():
         dice = [s.dice for s in summary.scores if s.case == name and s.dice is not None]
-        yield loop.validator.example(cases[name], why, sum(dice) / len(dice))
+        yield done.validator.example(cases[name], why, sum(dice) / len(dice))

@@ -25,8 +25,9 @@ from medseg.progress import Progress
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
-from medseg.scans.discover import Dataset, discover
-from medseg.training.start import network_choice, savers
+from medseg.scans.discover import Dataset, discover, discover_scans
+from medseg.training.start import autoencoder, network_choice, savers
+from medseg.training.task import Learner
 
 DEMO = Path("data/demo")
 _GPU_VOXELS = {2: 2**18, 3: 2**21}
@@ -91,9 +92,10 @@ def survey(hparams: HParams, progress: Progress) -> Survey:
         MedsegError: If there is nothing to train on.
     """
     dataset = _find(hparams, progress)
-    names = hparams.classes or dataset.class_values
+    labelled = hparams.pretrain is None
+    names = (hparams.classes or dataset.class_values) if labelled else None
     found, unreadable = fingerprint(dataset.cases, progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable)
+    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
     problems = (*dataset.problems, *unreadable, *misfits)
     progress.table(*case_table(facts, problems, dataset.layout, names))
     usable = {case.name for case in facts.cases}
@@ -175,6 +177,8 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
     if hparams.data == DEMO and hparams.images is None and not DEMO.exists():
         progress.note(f"making phantom scans in {DEMO}/ to train on; --data takes your own")
         make_demo(DEMO, progress)
+    if hparams.pretrain:
+        return discover_scans(hparams.data, hparams.images, hparams.pattern)
     return discover(hparams.data, hparams.images, hparams.labels, hparams.pattern)
 
 
@@ -187,12 +191,14 @@ def _limits(device: str, dim: int) -> Limits:
 
 def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
     shape = (candidate.batch_size, candidate.channels, *candidate.patch_size)
-    return training_bytes(
-        lambda: build_network(
+
+    def build() -> Learner:
+        network = build_network(
             candidate,
             network_choice(hparams),
             multilabel=candidate.multilabel,
             savers=savers(hparams),
-        ),
-        shape,
-    )
+        )
+        return autoencoder(network, candidate) if hparams.pretrain else network
+
+    return training_bytes(build, shape)

@@ -1,18 +1,20 @@
 """One training from settings to report."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from medseg.errors import MedsegError, SettingsError, TrainingError
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
-from medseg.networks.segmenter import Segmenter
+from medseg.networks.masked import MaskedAutoencoder, masked_l1
 from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
@@ -20,9 +22,14 @@ from medseg.progress import Logged, Progress
 from medseg.runs import ModelCard, Run, latest_run, write_text
 from medseg.training.closing import close_run
 from medseg.training.data import DEMO, Parts, Survey, plan_training, prepare_data, survey
-from medseg.training.loop import Begun, Loop, optimise, read_checkpoint
+from medseg.training.loop import Begun, Loop, read_checkpoint
+from medseg.training.losses import build_loss
+from medseg.training.pretraining import pretrain
 from medseg.training.schedule import Budget
-from medseg.training.start import initial_network, network_choice
+from medseg.training.segmentation import Segmentation
+from medseg.training.start import initial_learner, network_choice
+from medseg.training.task import Learner
+from medseg.types import Labels
 
 _DEMO_BUDGET = timedelta(minutes=3)
 
@@ -35,7 +42,7 @@ class _Start:
     hparams: HParams
     found: Survey
     plan: Plan
-    network: Segmenter
+    network: Learner
     parts: Parts | None = None
     begun: Begun | None = None
 
@@ -66,21 +73,41 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     data = prepare_data(start.found.cases, plan, start.hparams, folder, progress, start.parts)
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
-    card = ModelCard(
-        plan=plan,
-        network=network_choice(start.hparams),
-        channel_rule=start.found.channel_rule,
-    )
     with _failures(device, run):
         write_text(run.split, data.parts.model_dump_json(indent=2))
         run.become_latest()
         budget = _budget(start.hparams, plan)
         loop = Loop(
-            run, start.hparams, card, start.network, data, budget, torch.device(device), start.begun
+            run,
+            start.hparams,
+            plan,
+            start.network,
+            _loss(start),
+            data.training,
+            budget,
+            torch.device(device),
+            start.begun,
         )
-        interrupted = optimise(loop, progress)
-        close_run(loop, (*start.found.problems, *data.problems), interrupted, progress)
+        problems = (*start.found.problems, *data.problems)
+        if isinstance(start.network, MaskedAutoencoder):
+            pretrain(loop, start.network, data, problems, progress)
+        else:
+            card = ModelCard(
+                plan=plan,
+                network=network_choice(start.hparams),
+                channel_rule=start.found.channel_rule,
+            )
+            segmentation = Segmentation(loop, start.network, card, data)
+            interrupted = segmentation.train(progress)
+            close_run(segmentation, problems, interrupted, progress)
     return run.folder
+
+
+def _loss(start: _Start) -> Callable[[Any, Labels], Tensor]:
+    if start.hparams.pretrain:
+        return lambda output, _: masked_l1(output)
+    plan = start.plan
+    return build_loss(start.hparams.loss, plan.task, with_background=not plan.has_background)
 
 
 def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
@@ -101,7 +128,7 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     try:
         found = survey(hparams, Logged(progress, run.log))
         plan = plan_training(found, hparams, device)
-        network = initial_network(hparams, plan, Logged(progress, run.log))
+        network = initial_learner(hparams, plan, Logged(progress, run.log))
     except (MedsegError, KeyboardInterrupt):
         run.discard()
         raise
@@ -137,7 +164,7 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
         )
     found = survey(hparams, progress)
     # What it learned is in the checkpoint; where it started from may be gone.
-    network = initial_network(hparams.model_copy(update={"pretrained": None}), plan, progress)
+    network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
     return _Start(run, hparams, found, plan, network, parts, begun)
 
 

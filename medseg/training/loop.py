@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,25 +13,23 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
-from medseg.inference.predictor import Predictor
-from medseg.networks.segmenter import Segmenter
 from medseg.patches.augment import Augment
 from medseg.patches.loader import PatchLoader
 from medseg.patches.sampler import PatchSampler
 from medseg.patches.torchio_transform import TorchioTransforms, build_transforms
 from medseg.plan.plan import Plan
+from medseg.prepare.cache import StoredCase
 from medseg.progress import Progress
-from medseg.runs import ModelCard, Run, load_model, save_model
-from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
-from medseg.training.data import TrainingData
-from medseg.training.losses import build_loss
+from medseg.runs import Run
+from medseg.training.callbacks import Checkpoint, Display, Ending
 from medseg.training.record import JsonLines, forget_after
 from medseg.training.schedule import Budget
-from medseg.training.task import Optimisation, SegmentationTask
-from medseg.training.validation import Validator
+from medseg.training.task import Learner, Optimisation, Task
+from medseg.types import Labels
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
@@ -44,16 +42,17 @@ class Begun(NamedTuple):
     elapsed_s: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Loop:
-    """Everything a training needs.
+    """Everything that training steps need, whatever is learned.
 
     Attributes:
-        run: Where its files go.
+        run: Where files go.
         hparams: Settings.
-        card: Plan and names; it goes into the model file.
-        network: As it begins.
-        data: Prepared cases.
+        plan: Gives batches and the schedule's steps.
+        network: As it begins; changed in place.
+        loss: Of the network's output and the labels.
+        cases: To learn from.
         budget: How long.
         device: Where.
         begun: What to go on from; None for a new run.
@@ -61,39 +60,21 @@ class Loop:
 
     run: Run
     hparams: HParams
-    card: ModelCard
-    network: Segmenter
-    data: TrainingData
+    plan: Plan
+    network: Learner
+    loss: Callable[[Any, Labels], Tensor]
+    cases: Sequence[StoredCase]
     budget: Budget
     device: torch.device
     begun: Begun | None
 
-    def __post_init__(self) -> None:
-        """Score the network as it is at any time."""
-        self.validator = self._validator(self.network)
 
-    def validate_saved(self) -> None:
-        """Score, from now on, the run's model file: what a user will predict with."""
-        self.validator = self._validator(load_model(self.run.model)[0].to(self.device))
-
-    def _validator(self, network: Segmenter) -> Validator:
-        predictor = Predictor(
-            network,
-            self.card.plan,
-            self.device,
-            overlap=self.hparams.overlap,
-            tta=self.hparams.tta,
-            max_memory=self.hparams.max_memory,
-        )
-        return Validator(predictor, self.data.validation)
-
-    def save_model(self) -> None:
-        """Write the network with its present weights as the run's model."""
-        save_model(self.run.model, self.network, self.card)
+Watch = Callable[[EMAWeightAveraging, Display], Sequence[Callback]]
+"""Callbacks that look at the average of the weights as training goes."""
 
 
-def optimise(loop: Loop, progress: Progress) -> bool:
-    """Train until the budget is used, and save the model; after a Ctrl-C the best so far stays.
+def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
+    """Train until the budget is used. Afterwards the network has the average of the weights.
 
     Returns:
         Whether Ctrl-C ended it early.
@@ -101,27 +82,26 @@ def optimise(loop: Loop, progress: Progress) -> bool:
     Raises:
         TrainingError: If the loss is no longer a number.
     """
-    hparams, plan, budget = loop.hparams, loop.card.plan, loop.budget
-    begun = loop.begun
+    hparams, plan, budget, begun = loop.hparams, loop.plan, loop.budget, loop.begun
     if begun:
         forget_after(loop.run.metrics, begun.step)
     averaging = EMAWeightAveraging(decay=hparams.ema_decay)
     ending = Ending(budget)
     display = Display(progress, budget)
-    monitor = Monitor(loop.validator, averaging, budget, loop.save_model, display)
-    task = SegmentationTask(
+    task = Task(
         loop.network,
-        build_loss(hparams.loss, plan.task, with_background=not plan.has_background),
+        loop.loss,
         Augment.for_plan(plan, hparams.augmentation, hparams.seed),
         Optimisation(hparams.learning_rate, hparams.weight_decay, hparams.warmup),
         budget,
         hparams.seed,
     )
-    # In this order: the end is known, then the average is made, validated and saved.
-    callbacks = [ending, averaging, monitor, Checkpoint(loop.run.checkpoint), display]
+    # In this order: the end is known, then the average is made, looked at and saved.
+    watching = watch(averaging, display)
+    callbacks = [ending, averaging, *watching, Checkpoint(loop.run.checkpoint), display]
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
-    sampler = PatchSampler(loop.data.training, plan, hparams.seed)
+    sampler = PatchSampler(loop.cases, plan, hparams.seed)
     loader = PatchLoader(
         sampler, begun.step if begun else 0, transform=extra if transforms else None
     )
@@ -130,9 +110,6 @@ def optimise(loop: Loop, progress: Progress) -> bool:
         budget.start(begun.elapsed_s if begun else 0.0)
         checkpoint = begun.checkpoint if begun else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
-    if not (ending.interrupted and loop.run.model.exists()):
-        loop.save_model()
-    loop.validate_saved()
     return ending.interrupted
 
 

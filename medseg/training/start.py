@@ -4,12 +4,33 @@ import lightning
 from torch import nn
 
 from medseg.hparams import HParams
-from medseg.networks.build import NetworkChoice, build_network
-from medseg.networks.encoders.pyramid import Savers
+from medseg.networks.build import Architecture, NetworkChoice, build_network
+from medseg.networks.encoders.pyramid import Pyramid, Savers
+from medseg.networks.masked import MaskedAutoencoder, mask_unit
 from medseg.networks.pretrained.load import load_pretrained
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Plan
 from medseg.progress import Progress
+from medseg.training.task import Learner
+
+
+def initial_learner(hparams: HParams, plan: Plan, progress: Progress) -> Learner:
+    """What is trained: a segmenter, or with `pretrain` an encoder that restores masked scans.
+
+    Raises:
+        MedsegError: If the file of pretrained weights cannot be read or fits nothing.
+    """
+    network = initial_network(hparams, plan, progress)
+    return autoencoder(network, plan) if hparams.pretrain else network
+
+
+def autoencoder(network: Segmenter, plan: Architecture) -> MaskedAutoencoder:
+    """The detail stem and encoder of a segmenter, made to restore what is masked."""
+    encoder = network.encoder
+    assert isinstance(encoder, Pyramid)
+    unit = mask_unit(plan.patch_size, plan.stem_strides, encoder.strides[-1])
+    detail = network.detail if network.reads_detail else None
+    return MaskedAutoencoder(detail, encoder, plan.channels, unit)
 
 
 def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segmenter:

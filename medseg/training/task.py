@@ -1,5 +1,6 @@
 """The training step: a thin shell around the network for Lightning."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import lightning
@@ -7,12 +8,17 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from medseg.networks.masked import MaskedAutoencoder
 from medseg.networks.segmenter import Segmenter
 from medseg.patches.augment import Augment
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
-from medseg.training.losses import Loss
 from medseg.training.schedule import Budget, learning_rate_factor
+from medseg.types import Labels
+
+
+Learner = Segmenter | MaskedAutoencoder
+"""What can be trained: its `training_output` goes into a loss."""
 
 
 class Optimisation(NamedTuple):
@@ -23,12 +29,12 @@ class Optimisation(NamedTuple):
     warmup: float
 
 
-class SegmentationTask(lightning.LightningModule):
+class Task(lightning.LightningModule):
     """One step is a pure function of the weights and (seed, rank, step).
 
     Args:
-        network: Images -> `HeadOutput` -> loss.
-        loss: Of the output and labels.
+        network: Its `training_output` goes into the loss.
+        loss: Of that output and the labels.
         augment: Runs on the device that trains.
         optimisation: Peak learning rate and the like.
         budget: Says how far the schedule is.
@@ -37,8 +43,8 @@ class SegmentationTask(lightning.LightningModule):
 
     def __init__(
         self,
-        network: Segmenter,
-        loss: Loss,
+        network: Learner,
+        loss: Callable[[Any, Labels], Tensor],
         augment: Augment,
         optimisation: Optimisation,
         budget: Budget,

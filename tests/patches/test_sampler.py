@@ -140,10 +140,17 @@ def test_a_case_without_foreground_still_gives_patches():
     assert PatchSampler([empty], plan_for_tests(), 0).batch(0).image.shape == (2, 1, 16, 16, 16)
 
 
-def test_refuses_no_cases_and_cases_without_label():
+def test_a_case_without_label_is_background():
     case = stored_case((20, 20, 20))
-    unlabelled = Prepared("a", case.prepared.image, None, case.prepared.placement)
+    bare = Prepared("a", case.prepared.image, None, case.prepared.placement)
+    batch = PatchSampler([StoredCase(bare, np.empty((0, 4), np.int32))], plan_for_tests(), 0).batch(
+        0
+    )
+    assert batch.label.shape == (2, 1, 16, 16, 16)
+    assert not batch.label.any()
+    assert batch.image.any()
+
+
+def test_refuses_no_cases():
     with pytest.raises(ValueError, match="at least one case"):
         PatchSampler([], plan_for_tests(), 0)
-    with pytest.raises(ValueError, match="'a' has no label"):
-        PatchSampler([StoredCase(unlabelled, case.foreground)], plan_for_tests(), 0)

@@ -1,0 +1,68 @@
+"""What a run learns: a segmenter, scored on its way by the code that predicts new scans."""
+
+from dataclasses import dataclass
+
+from medseg.inference.predictor import Predictor
+from medseg.networks.segmenter import Segmenter
+from medseg.progress import Progress
+from medseg.runs import ModelCard, load_model, save_model
+from medseg.training.callbacks import Monitor
+from medseg.training.data import TrainingData
+from medseg.training.loop import Loop, optimise
+from medseg.training.validation import Validator
+
+
+@dataclass
+class Segmentation:
+    """A segmenter's training.
+
+    Attributes:
+        loop: With the segmenter as its network.
+        network: The segmenter.
+        card: What goes into the model file beside the weights.
+        data: Prepared cases.
+    """
+
+    loop: Loop
+    network: Segmenter
+    card: ModelCard
+    data: TrainingData
+
+    def __post_init__(self) -> None:
+        """Score the network as it is at any time."""
+        self.validator = self._validator(self.network)
+
+    def train(self, progress: Progress) -> bool:
+        """Train, and save the model; after a Ctrl-C the best so far stays.
+
+        Returns:
+            Whether Ctrl-C ended it early.
+        """
+        interrupted = optimise(
+            self.loop,
+            lambda averaging, display: [
+                Monitor(self.validator, averaging, self.loop.budget, self._save, display)
+            ],
+            progress,
+        )
+        if not (interrupted and self.loop.run.model.exists()):
+            self._save()
+        # What is scored from now on is the model file: what a user will predict with.
+        saved, _ = load_model(self.loop.run.model)
+        self.validator = self._validator(saved.to(self.loop.device))
+        return interrupted
+
+    def _save(self) -> None:
+        save_model(self.loop.run.model, self.network, self.card)
+
+    def _validator(self, network: Segmenter) -> Validator:
+        hparams = self.loop.hparams
+        predictor = Predictor(
+            network,
+            self.card.plan,
+            self.loop.device,
+            overlap=hparams.overlap,
+            tta=hparams.tta,
+            max_memory=hparams.max_memory,
+        )
+        return Validator(predictor, self.data.validation)
