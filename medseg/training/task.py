@@ -16,7 +16,6 @@ from medseg.patches.sampler import PatchBatch
 from medseg.training.schedule import Budget, learning_rate_factor
 from medseg.types import Labels
 
-
 Learner = Segmenter | MaskedAutoencoder
 """What can be trained: its `training_output` goes into a loss."""
 
