@@ -1,7 +1,9 @@
 """Weights in the layouts of others compute here what they compute there."""
 
+import re
 from functools import partial
 from math import prod
+from pathlib import Path
 
 import pytest
 import timm
@@ -244,3 +246,23 @@ def test_windows_that_a_file_does_not_tell_are_the_usual_ones(tmp_path):
     report = load(ours, {**theirs.state_dict(), **buffers(theirs)}, tmp_path)
     assert ours.stages[1][0].attention.bias.pretrained_window == (WINDOW, WINDOW)
     assert report.assumed == ""
+
+
+@pytest.mark.parametrize("package", ["timm", "torchvision"])
+def test_what_the_docs_say_writes_a_file_that_loads(package, tmp_path, monkeypatch):
+    """But for the download."""
+    text = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
+    [code] = re.findall(
+        rf"^```py\n(import (?:torch\nimport )?{package}\n.*?)^```", text, re.M | re.S
+    )
+    offline = code.replace("pretrained=True", "pretrained=False").replace('"DEFAULT"', "None")
+    assert offline != code
+    monkeypatch.chdir(tmp_path)
+    exec(compile(offline, "pretrained.md", "exec"), {})
+    [file] = tmp_path.iterdir()
+    levels = Levels(((4, 4), *((2, 2),) * 3), ((7, 7),) * 4, ((8, 8),) * 4, ())
+    if package == "timm":
+        ours = convnext.convnext(3, convnext.SIZES["convnext_tiny"], levels)
+    else:
+        ours = swinv2.swinv2(3, swinv2.SIZES["swinv2_tiny"], levels)
+    assert_complete(load_pretrained(ours, file))
