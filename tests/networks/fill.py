@@ -13,21 +13,24 @@ from torch import nn
 
 def fill(module: nn.Module, seed: int = 0) -> nn.Module:
     """Fill every parameter and buffer; what a tensor gets depends on its name and shape alone."""
-    with torch.no_grad():
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-            if not tensor.is_floating_point():
-                continue
-            random = torch.Generator().manual_seed(seed + zlib.crc32(name.encode()))
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 1.5, generator=random)
-            elif name.endswith(("bias", "running_mean")):
-                tensor.normal_(0, 0.1**0.5, generator=random)
-            elif tensor.ndim > 1 and not name.endswith("scale"):
-                matrix = tensor[0, 0] if tensor.ndim == 3 else tensor[0]  # 3: one matrix per group
-                tensor.normal_(0, matrix.numel() ** -0.5, generator=random)
-            else:
-                tensor.uniform_(0.8, 1.2, generator=random)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if tensor.is_floating_point():
+            fill_tensor(name, tensor, seed)
     return module
+
+
+@torch.no_grad()
+def fill_tensor(name: str, tensor: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """Fill one, in place."""
+    random = torch.Generator().manual_seed(seed + zlib.crc32(name.encode()))
+    if name.endswith("running_var"):
+        return tensor.uniform_(0.5, 1.5, generator=random)
+    if name.endswith(("bias", "running_mean")):
+        return tensor.normal_(0, 0.1**0.5, generator=random)
+    if tensor.ndim > 1 and not name.endswith("scale"):
+        matrix = tensor[0, 0] if tensor.ndim == 3 else tensor[0]  # 3: one matrix per group
+        return tensor.normal_(0, matrix.numel() ** -0.5, generator=random)
+    return tensor.uniform_(0.8, 1.2, generator=random)
 
 
 @contextmanager

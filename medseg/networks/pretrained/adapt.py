@@ -1,7 +1,8 @@
 """One weight, brought to the shape that our network has, with its meaning kept.
 
 The law for weights of images in networks of volumes: a volume of equal slices gives what the slice
-gives.
+gives. The law for other strides and channels: a constant image, equal in all channels, gives what
+it gave.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,93 +18,119 @@ from medseg.networks.layers.position_bias import PositionBias
 from medseg.networks.layers.repmlpnet_unit import SetMixing
 from medseg.networks.layers.token_mixing import TokenMixing
 
-Adapter = Callable[[Tensor], Tensor]
-
 
 class MisfitError(ValueError):
     """The weight cannot be brought to our shape."""
 
 
-class _Axis(NamedTuple):
-    """Which of our spatial axes is new to weights that lack one; None where none is."""
+class Adapter(NamedTuple):
+    """How a foreign weight is brought to our shape.
 
-    new: int | None
+    Attributes:
+        how: In words.
+        fit: Their tensor -> ours. Shapes that do not go together are a `MisfitError`, or an error
+            of torch's.
+    """
 
-    def insert(self, tensor: Tensor, first: int, axes: int) -> Tensor:
-        """Give the tensor all `axes` spatial axes, which begin at `first`."""
-        if tensor.ndim - first < axes and self.new is not None:
-            return tensor.unsqueeze(first + self.new)
-        return tensor
+    how: str
+    fit: Callable[[Tensor], Tensor]
 
 
 def adapters(encoder: nn.Module, new_axis: int | None) -> dict[str, Adapter]:
-    """For each weight that may need more than a copy: how foreign ones are brought to its shape.
+    """For each weight that may need more than a copy: how it is adapted.
 
     Args:
         encoder: Ours.
-        new_axis: Spatial axis that weights of images lack.
+        new_axis: Spatial axis that their weights lack; None: they have all of ours.
     """
-    axis = _Axis(new_axis)
-    found: dict[str, Adapter] = {}
-    for name, module in encoder.named_modules():
-        for part, adapter in _of_module(module, axis):
-            found[f"{name}.{part}"] = adapter
-    return found
+    return {
+        f"{name}.{part}": adapter
+        for name, module in encoder.named_modules()
+        for part, adapter in _of_module(name, module, new_axis)
+    }
 
 
-def _of_module(module: nn.Module, axis: _Axis) -> Iterator[tuple[str, Adapter]]:
+def _of_module(name: str, module: nn.Module, new: int | None) -> Iterator[tuple[str, Adapter]]:
     match module:
         case nn.Conv2d() | nn.Conv3d():
-            yield "weight", _convolution(module, axis)
+            reads_image = f"{name}.".startswith("stem.0.")
+            yield "weight", _convolution(module, new, reads_image=reads_image)
         case DepthwiseConv():
-            yield "weight", lambda theirs: _centred(theirs, module.weight.shape, axis)
+            yield "weight", _kernel(module.weight.shape, new)
         case PatchMerging():
-            strides = module.strides[::-1]
-            spread = module.reduction.weight
-            yield "reduction.weight", lambda w: _merged(w, spread.shape, strides, axis, mean=True)
-            for part in ("weight", "bias") if module.norm_first else ():
-                shape = (1, *module.norm.weight.shape)
-                yield f"norm.{part}", lambda w, s=shape: _merged(w[None], s, strides, axis)[0]
+            yield from _merging(module, new)
         case PositionBias():
-            yield "hidden.weight", lambda w: _with_column(w, module.hidden.weight.shape, axis)
             window = module.pretrained_window
-            yield "_extra_state", lambda theirs: _with_window(theirs, window, axis)
+            how = "offsets along the new axis count for nothing"
+            yield "hidden.weight", Adapter(how, lambda w: _with_column(w, len(window), new))
+            yield "_extra_state", Adapter(how, lambda theirs: _with_width(theirs, window, new))
         case TokenMixing() | SetMixing():
-            yield "weight", lambda w: _kronecker(w, module.window, axis)
-            yield "bias", lambda b: _repeated(b, module.window, axis)
-            if isinstance(module, SetMixing):
-                for i, kernel in enumerate(module.kernels):
-                    yield f"kernels.{i}", lambda w, k=kernel: _centred(w, k.shape, axis)
+            groups, window = len(module.weight), module.window
+            how = "every slice by itself"
+            yield "weight", Adapter(how, lambda w: _kronecker(w, groups, window, new))
+            yield "bias", Adapter(how, lambda b: _repeated(b, groups, window, new))
+            for i, kernel in enumerate(module.kernels if isinstance(module, SetMixing) else ()):
+                yield f"kernels.{i}", _kernel(kernel.shape, new)
         case _:
             pass
 
 
-def _convolution(module: nn.Conv2d | nn.Conv3d, axis: _Axis) -> Adapter:
+def _convolution(module: nn.Conv2d | nn.Conv3d, new: int | None, *, reads_image: bool) -> Adapter:
     shape = module.weight.shape
+    # Without padding it stands on boxes that do not overlap.
+    in_boxes = not any(module.padding)
 
-    def adapt(theirs: Tensor) -> Tensor:
-        channels = _other_channels(theirs, shape[1])
-        if module.kernel_size == module.stride and prod(module.stride) > 1:
-            return _strided(channels, shape, axis)
-        return _centred(channels, shape, axis)
+    def fit(theirs: Tensor) -> Tensor:
+        weight = _with_axis(theirs, shape, new)
+        if reads_image:
+            weight = _of_channels(weight, shape[1])
+        return _boxes(weight, 2, shape[2:]) if in_boxes else _centred(weight, shape)
 
-    return adapt
+    taps = "taps summed or shared out" if in_boxes else "taps around the centre"
+    return Adapter(f"{taps}, channels likewise" if reads_image else taps, fit)
 
 
-def _other_channels(weight: Tensor, count: int) -> Tensor:
-    """Input channels summed or repeated, the response to equal channels kept."""
-    if weight.ndim < 3 or weight.shape[1] == count:
-        return weight
-    if count == 1:
-        return weight.sum(1, keepdim=True)
+def _kernel(shape: Sequence[int], new: int | None) -> Adapter:
+    return Adapter(
+        "taps around the centre", lambda theirs: _centred(_with_axis(theirs, shape, new), shape)
+    )
+
+
+def _merging(module: PatchMerging, new: int | None) -> Iterator[tuple[str, Adapter]]:
+    """Their channels come neighbour by neighbour, the last axis slowest.
+
+    A norm in front is that of each neighbour: repeated, or the mean of those that become one.
+    """
+    strides = module.strides
+
+    def fit(theirs: Tensor, *, keep_sum: bool) -> Tensor:
+        weight = theirs[None] if theirs.ndim == 1 else theirs
+        return _merged(weight, channels, strides, new, keep_sum=keep_sum).squeeze(0)
+
+    channels = module.reduction.in_features // prod(strides)
+    how = "neighbours summed or shared out"
+    yield "reduction.weight", Adapter(how, lambda w: fit(w, keep_sum=True))
+    for part in ("weight", "bias") if module.norm_first else ():
+        yield f"norm.{part}", Adapter(how, lambda w: fit(w, keep_sum=False))
+
+
+def _with_axis(weight: Tensor, shape: Sequence[int], new: int | None) -> Tensor:
+    """A kernel (out, in, *widths) with all our axes, and as many outputs."""
+    _check(weight.ndim + (new is not None) == len(shape) and len(weight) == shape[0])
+    return weight if new is None else weight.unsqueeze(2 + new)
+
+
+def _of_channels(weight: Tensor, count: int) -> Tensor:
+    """Input channels by turns, scaled; what the sum of all then lacks is shared out."""
     theirs = weight.shape[1]
-    return weight[:, torch.arange(count) % theirs] * (theirs / count)
+    turns = weight[:, torch.arange(count) % theirs] * (theirs / count)
+    lacking = weight.sum(1, keepdim=True) - turns.sum(1, keepdim=True)
+    return weight if theirs == count else turns + lacking / count
 
 
-def _centred(weight: Tensor, shape: Sequence[int], axis: _Axis) -> Tensor:
+def _centred(weight: Tensor, shape: Sequence[int]) -> Tensor:
     """A padded convolution of other widths: the same taps around the centre, zeros beyond."""
-    weight = axis.insert(weight, 2, len(shape) - 2)
-    _check(weight.ndim == len(shape))
+    _check(weight.shape[1] == shape[1])
     for at in range(2, len(shape)):
         extra = shape[at] - weight.shape[at]
         _check(extra % 2 == 0)
@@ -115,96 +142,82 @@ def _centred(weight: Tensor, shape: Sequence[int], axis: _Axis) -> Tensor:
     return weight
 
 
-def _strided(weight: Tensor, shape: Sequence[int], axis: _Axis) -> Tensor:
-    """Boxes of other sizes: the response to a constant image is kept."""
-    weight = axis.insert(weight, 2, len(shape) - 2)
-    _check(weight.ndim == len(shape))
-    for at in range(2, len(shape)):
-        weight = _boxes(weight, at, shape[at])
+def _boxes(weight: Tensor, first: int, counts: Sequence[int], *, keep_sum: bool = True) -> Tensor:
+    """Boxes of other sizes; the axes of a box begin at `first`.
+
+    Args:
+        weight: With one entry per place in the box.
+        first: The box's first axis.
+        counts: Places per axis that are wanted.
+        keep_sum: Whether the sum over a box is kept, or else the size of its entries.
+    """
+    for at, count in enumerate(counts, start=first):
+        theirs = weight.shape[at]
+        if theirs % count == 0:
+            grouped = weight.unflatten(at, (count, theirs // count))
+            weight = grouped.sum(at + 1) if keep_sum else grouped.mean(at + 1)
+        else:
+            _check(count % theirs == 0)
+            weight = weight.repeat_interleave(count // theirs, at)
+            weight = weight * (theirs / count) if keep_sum else weight
     return weight
 
 
-def _boxes(weight: Tensor, at: int, count: int, *, mean: bool = True) -> Tensor:
-    """As many taps as asked for along an axis: neighbours are summed, or share what one had."""
-    theirs = weight.shape[at]
-    if theirs % count == 0:
-        grouped = weight.unflatten(at, (count, theirs // count))
-        return grouped.sum(at + 1) if mean else grouped.mean(at + 1)
-    _check(count % theirs == 0)
-    spread = weight.repeat_interleave(count // theirs, at)
-    return spread * (theirs / count) if mean else spread
-
-
 def _merged(
-    weight: Tensor, shape: Sequence[int], strides: Sequence[int], axis: _Axis, *, mean: bool = False
+    weight: Tensor, channels: int, strides: Sequence[int], new: int | None, *, keep_sum: bool
 ) -> Tensor:
-    """Weights over concatenated neighbours, (out, prod(strides) * channels), last axis slowest."""
-    channels = shape[1] // prod(strides)
-    neighbours = weight.shape[1] // channels
-    _check(weight.shape[1] == neighbours * channels)
-    mirrored = None if axis.new is None else len(strides) - 1 - axis.new
-    flat = [stride for at, stride in enumerate(strides) if at != mirrored]
-    if neighbours == prod(strides):
+    """Weights over concatenated neighbours: (out, prod(strides) * channels)."""
+    neighbours, rest = divmod(weight.shape[1], channels)
+    _check(rest == 0)
+    if new is None and neighbours == prod(strides):
         return weight
-    # Theirs has as many neighbours along each of its axes.
-    side = round(neighbours ** (1 / max(len(flat), 1)))
-    _check(side ** len(flat) == neighbours)
-    weight = weight.unflatten(1, [*[side] * len(flat), channels])
-    if mirrored is not None:
-        weight = weight.unsqueeze(1 + mirrored)
-    for at, stride in enumerate(strides):
-        weight = _boxes(weight, 1 + at, stride, mean=mean)
-    return weight.flatten(1)
+    axes = len(strides) - (new is not None)
+    side = round(neighbours ** (1 / axes))
+    _check(side**axes == neighbours)  # theirs are squares
+    weight = weight.unflatten(1, [*[side] * axes, channels])
+    if new is not None:
+        weight = weight.unsqueeze(len(strides) - new)
+    return _boxes(weight, 1, strides[::-1], keep_sum=keep_sum).flatten(1)
 
 
-def _with_column(weight: Tensor, shape: Sequence[int], axis: _Axis) -> Tensor:
-    """Offsets along the new axis count for nothing."""
-    if weight.shape[1] == shape[1]:
+def _with_column(weight: Tensor, axes: int, new: int | None) -> Tensor:
+    """Weights of an offset's parts, (hidden, axes), that of the new axis zero."""
+    _check(weight.ndim == 2 and weight.shape[1] + (new is not None) == axes)
+    if new is None:
         return weight
-    _check(axis.new is not None and weight.shape[1] + 1 == shape[1])
-    assert axis.new is not None
-    before, after = weight[:, : axis.new], weight[:, axis.new :]
-    return torch.cat([before, weight.new_zeros(len(weight), 1), after], 1)
+    return torch.cat([weight[:, :new], weight.new_zeros(len(weight), 1), weight[:, new:]], 1)
 
 
-def _with_window(theirs: Tensor, window: Sequence[int], axis: _Axis) -> Tensor:
+def _with_width(theirs: Tensor, window: Sequence[int], new: int | None) -> Tensor:
+    """The window that a position bias was trained with; on the new axis any will do."""
+    _check(theirs.ndim == 1)
     widths = theirs.tolist()
-    if len(widths) + 1 == len(window) and axis.new is not None:
-        widths.insert(axis.new, window[axis.new])
-    _check(len(widths) == len(window))
+    if new is not None:
+        widths.insert(new, window[new])
+    _check(len(widths) == len(window) and min(widths) > 0)
     return torch.tensor(widths)
 
 
-def _kronecker(weight: Tensor, window: Sequence[int], axis: _Axis) -> Tensor:
-    """Token mixing, slice by slice: (groups, tokens, tokens)."""
-    tokens = prod(window)
-    if weight.shape[-1] == tokens:
-        return weight.reshape(-1, tokens, tokens)
-    slices = _slices(weight.shape[-1], window, axis)
-    assert axis.new is not None
-    before, after = prod(window[: axis.new]), prod(window[axis.new + 1 :])
-    planes = weight.reshape(-1, before, 1, after, before, 1, after)
-    same = torch.eye(slices).view(1, 1, slices, 1, 1, slices, 1)
-    return (planes * same).reshape(-1, tokens, tokens)
+def _kronecker(weight: Tensor, groups: int, window: Sequence[int], new: int | None) -> Tensor:
+    """Token mixing: (groups, tokens, tokens)."""
+    before, slices, after = _around(window, new)
+    planes = weight.reshape(groups, before, 1, after, before, 1, after)
+    same = torch.eye(slices, dtype=weight.dtype).view(1, 1, slices, 1, 1, slices, 1)
+    return (planes * same).reshape(groups, prod(window), prod(window))
 
 
-def _repeated(bias: Tensor, window: Sequence[int], axis: _Axis) -> Tensor:
+def _repeated(bias: Tensor, groups: int, window: Sequence[int], new: int | None) -> Tensor:
     """A value per token, the same in every slice: (groups, tokens)."""
-    tokens = prod(window)
-    groups = bias.reshape(-1, bias.shape[-1])
-    if bias.ndim == 1 or bias.shape[-1] == tokens:
-        return bias.reshape(-1, tokens)
-    slices = _slices(bias.shape[-1], window, axis)
-    assert axis.new is not None
-    planes = groups.reshape(len(groups), prod(window[: axis.new]), 1, -1)
-    return planes.expand(-1, -1, slices, -1).reshape(-1, tokens)
+    before, slices, after = _around(window, new)
+    planes = bias.reshape(groups, before, 1, after)
+    return planes.expand(-1, -1, slices, -1).reshape(groups, prod(window))
 
 
-def _slices(tokens: int, window: Sequence[int], axis: _Axis) -> int:
-    """Tokens of our window along the new axis, if the others are theirs."""
-    _check(axis.new is not None and tokens * window[axis.new] == prod(window))
-    assert axis.new is not None
-    return window[axis.new]
+def _around(window: Sequence[int], new: int | None) -> tuple[int, int, int]:
+    """Tokens of a window along the axes before the new one, along it, and after it."""
+    if new is None:
+        return prod(window), 1, 1
+    return prod(window[:new]), window[new], prod(window[new + 1 :])
 
 
 def _check(holds: bool) -> None:

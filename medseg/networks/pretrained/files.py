@@ -7,7 +7,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -16,6 +15,8 @@ from medseg.machine import available_memory_bytes
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_ema", "model", "module")
 """Where training programs put the weights among other things."""
+_DEEPEST = 8
+_LONGEST_NAME = 200
 _REMEDY = "give a .safetensors file or a PyTorch state dict; docs/pretrained.md lists which"
 
 
@@ -29,15 +30,26 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise MedsegError(f"pretrained = {path}: no such file; {_REMEDY}")
     try:
         _check_size(path)
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0][:120]
+        if _is_safetensors(path):
+            stored = load_file(path)
+        else:
+            with path.open("rb") as file:  # by its path, torch would judge it by its name
+                stored = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError:
+        raise MedsegError(
+            f"pretrained = {path}: no file of weights, or it holds other Python objects beside "
+            f"them, which are not loaded; {_REMEDY}"
+        ) from None
+    except Exception as error:  # a broken file fails in more ways than can be listed
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise MedsegError(
             f"pretrained = {path}: cannot be read as weights ({reason}); {_REMEDY}"
         ) from None
-    return _tensors(stored, path)
+    weights = {str(name): value for name, value in _innermost(stored).items() if _usable(value)}
+    weights = {name: value for name, value in weights.items() if _printable(name)}
+    if not weights:
+        raise MedsegError(f"pretrained = {path}: holds no named weights; {_REMEDY}")
+    return weights
 
 
 def _check_size(path: Path) -> None:
@@ -50,12 +62,36 @@ def _check_size(path: Path) -> None:
         raise ValueError(f"it holds {size / 1e9:.3g} GB, more than the memory that is free")
 
 
-def _tensors(stored: Any, path: Path) -> dict[str, Tensor]:  # noqa: ANN401 - anyone's file
-    while isinstance(stored, Mapping):
-        inner = next((stored[name] for name in _WRAPPERS if name in stored), None)
-        if not isinstance(inner, Mapping):
-            break
+def _is_safetensors(path: Path) -> bool:
+    """By its content: the length of a header, and the header's first character."""
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _innermost(stored: Any) -> Mapping[Any, Any]:  # noqa: ANN401 - anyone's file
+    """The weights, taken out of what a training program wrapped around them."""
+    for _ in range(_DEEPEST):  # a file may say that a thing contains itself
+        if not isinstance(stored, Mapping):
+            return {}
+        parts = (stored.get(name) for name in _WRAPPERS)
+        inner = next((part for part in parts if isinstance(part, Mapping)), None)
+        if inner is None:
+            return stored
         stored = inner
-    if not isinstance(stored, Mapping):
-        raise MedsegError(f"pretrained = {path}: holds no named weights; {_REMEDY}")
-    return {str(name): value for name, value in stored.items() if isinstance(value, Tensor)}
+    return {}
+
+
+def _usable(value: object) -> bool:
+    """Whether it is a plain tensor whose numbers are all in the file."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_complex() or value.is_quantized or value.is_nested)
+        and 0 < value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    )
+
+
+def _printable(name: str) -> bool:
+    """Whether a terminal may be shown it."""
+    return name.isprintable() and len(name) <= _LONGEST_NAME
