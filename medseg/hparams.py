@@ -112,8 +112,8 @@ class HParams(Settings):
     encoder: Literal[ConvNeXtName, SwinV2Name, MlpName] = "convnext_mini"
     """The network's encoder. micro and mini are made for CPU, the others have the papers' sizes."""
     pretrained: Path | None = None
-    """File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
-    paper's size. None: from random weights."""
+    """What to start from: a file of weights that docs/pretrained.md lists, best with a paper's
+    size, or the folder of another run. None: random weights."""
     network: str | None = Field(default=None, min_length=1)
     """A network of others in place of encoder and decoder, such as monai:DynUNet, smp:Unet:resnet34
     or unet; docs/networks.md lists them. None: ours, with the encoder above."""

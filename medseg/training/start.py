@@ -1,16 +1,18 @@
 """The network that a training starts from."""
 
+from pathlib import Path
+
 import lightning
-from torch import nn
 
 from medseg.hparams import HParams
 from medseg.networks.build import Architecture, NetworkChoice, build_network
 from medseg.networks.encoders.pyramid import Pyramid, Savers
 from medseg.networks.masked import MaskedAutoencoder, mask_unit
-from medseg.networks.pretrained.load import load_pretrained
+from medseg.networks.pretrained.segmenter import start_from
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Plan
 from medseg.progress import Progress
+from medseg.runs import Run, load_model
 from medseg.training.task import Learner
 
 
@@ -50,8 +52,7 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
         savers=savers(hparams),
     )
     if hparams.pretrained is not None:
-        assert isinstance(network.encoder, nn.Module)
-        report = load_pretrained(network.encoder, hparams.pretrained, new_axis=_coarsest(plan))
+        report = start_from(network, _weights(hparams.pretrained), new_axis=_coarsest(plan))
         progress.table(*report.table())
     return network
 
@@ -64,6 +65,18 @@ def network_choice(hparams: HParams) -> NetworkChoice:
         network=hparams.network,
         arguments=hparams.network_arguments,
     )
+
+
+def _weights(path: Path) -> Path:
+    """The file of a run to start from; of folded models, the form that can be trained."""
+    if not path.is_dir():
+        return path
+    run = Run(path)
+    if run.encoder.is_file():
+        return run.encoder
+    card = load_model(run.model)[1] if run.model.is_file() else None
+    folded = card is not None and card.network.encoder.startswith("repmlp")
+    return run.checkpoint if folded or card is None else run.model
 
 
 def savers(hparams: HParams) -> Savers:

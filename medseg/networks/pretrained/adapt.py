@@ -53,7 +53,7 @@ def adapters(encoder: nn.Module, new_axis: int | None) -> dict[str, Adapter]:
 def _of_module(name: str, module: nn.Module, new: int | None) -> Iterator[tuple[str, Adapter]]:
     match module:
         case nn.Conv2d() | nn.Conv3d():
-            reads_image = f"{name}.".startswith("stem.0.")
+            reads_image = f"{name}.".startswith(("stem.0.", "detail.convolution."))
             yield "weight", _convolution(module, new, reads_image=reads_image)
         case DepthwiseConv():
             yield "weight", _kernel(module.weight.shape, new)

@@ -44,7 +44,7 @@ def load_pretrained(
     read_as = f"pretrained = {path} (read as {layout.name})"
     _check_names(theirs, ours, encoder, read_as)
     assumed = _assume_windows(theirs, ours)
-    fitted = _fit(theirs, ours, adapters(encoder, _lacking(theirs, ours, new_axis, read_as)))
+    fitted = fit_weights(theirs, ours, adapters(encoder, _lacking(theirs, ours, new_axis, read_as)))
     if len(fitted.tensors) < _SAME_SHAPES * (len(fitted.tensors) + len(fitted.misfits)):
         raise MedsegError(
             f"{read_as}: of another size: {len(fitted.misfits)} weights do not fit, first "
@@ -65,7 +65,7 @@ def load_pretrained(
     )
 
 
-class _Fitted(NamedTuple):
+class Fitted(NamedTuple):
     """Weights by our names, what was changed for it, and what did not fit."""
 
     tensors: dict[str, Tensor]
@@ -73,10 +73,11 @@ class _Fitted(NamedTuple):
     misfits: list[str]
 
 
-def _fit(
+def fit_weights(
     theirs: Mapping[str, Renamed], ours: Mapping[str, Tensor], adapt: Mapping[str, Adapter]
-) -> _Fitted:
-    fitted = _Fitted({}, [], [])
+) -> Fitted:
+    """Bring weights to the shapes of ours, by name."""
+    fitted = Fitted({}, [], [])
     for name, wanted in ours.items():
         if name not in theirs:
             continue
