@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results.md"
 ENCODERS = ROOT / "docs" / "encoders.md"
+NETWORKS = ROOT / "docs" / "networks.md"
 
 
 class Training(NamedTuple):
@@ -59,6 +60,16 @@ TRAININGS: dict[str, list[Training]] = {
             "convnext", "swinv2", "swin_mlp", "gmlp", "amlp", "resmlp", "repmlp", "repmlpnet",
         )
     ],
+    "networks": [
+        Training("hippocampus", ("--time-budget", "10m", *network))
+        for network in (
+            (),
+            ("--network", "monai:DynUNet"),
+            ("--network", "monai:SegResNet"),
+            ("--network", "monai:SwinUNETR"),
+            ("--network", "monai:MedNeXt"),
+        )
+    ],
 }  # fmt: skip
 
 
@@ -75,6 +86,8 @@ def main() -> None:
             measured = run(arguments.name, training, arguments.datasets, arguments.runs)
             if arguments.name == "encoders":
                 append_row(ENCODERS, encoder_row(measured))
+            elif arguments.name == "networks":
+                append_row(NETWORKS, network_row(measured))
             else:
                 append_row(RESULTS, result_row(arguments.name, training, measured))
 
@@ -85,6 +98,7 @@ class Measured(NamedTuple):
     output: Path
     minutes: float
     core_seconds: float
+    peak_gb: float
 
     @property
     def validation(self) -> dict[str, Any]:
@@ -112,7 +126,7 @@ def run(name: str, training: Training, datasets: Path, runs: Path) -> Measured:
     minutes = (time.monotonic() - began) / 60
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     core_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(output, minutes, core_seconds)
+    return Measured(output, minutes, core_seconds, after.ru_maxrss / 2**20)
 
 
 def result_row(name: str, training: Training, measured: Measured) -> tuple[str, ...]:
@@ -135,27 +149,59 @@ def result_row(name: str, training: Training, measured: Measured) -> tuple[str, 
 
 def encoder_row(measured: Measured) -> tuple[str, ...]:
     """A row of docs/encoders.md."""
-    from medseg.hparams import HParams
-    from medseg.networks.build import build_segmenter
-    from medseg.plan.plan import Plan
-
-    hparams = HParams.load(measured.output / "hparams.json")
-    plan = Plan.load(measured.output / "plan.json")
-    network = build_segmenter(plan, hparams.encoder, hparams.head, multilabel=False)
     overall = measured.validation["overall"]
-    first, last = measured.records[0], measured.records[-1]
-    step_s = (last["elapsed_s"] - first["elapsed_s"]) / (last["step"] - first["step"])
-    busy_cores = measured.core_seconds / (60 * measured.minutes)
+    step, parameters = cost(measured)
     return (
-        f"`{hparams.encoder}`",
+        f"`{settings(measured)['encoder']}`",
         interval(overall["dice"]),
         f"{overall['hd95_mm']['mean']:.2f} mm",
-        f"{step_s * busy_cores:.2f}",
-        str(last["step"]),
-        f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.2f} M",
+        step,
+        str(measured.records[-1]["step"]),
+        parameters,
         f"{datetime.now().astimezone():%Y-%m-%d}",
         machine(),
     )
+
+
+def network_row(measured: Measured) -> tuple[str, ...]:
+    """A row of docs/networks.md."""
+    overall = measured.validation["overall"]
+    chosen = settings(measured)
+    step, parameters = cost(measured)
+    return (
+        f"`{chosen['network'] or chosen['encoder']}`",
+        interval(overall["dice"]),
+        f"{overall['hd95_mm']['mean']:.2f} mm",
+        f"{overall['surface_dice']['mean']:.3f}",
+        step,
+        str(measured.records[-1]["step"]),
+        parameters,
+        f"{measured.peak_gb:.2f} GB",
+        f"{datetime.now().astimezone():%Y-%m-%d}",
+        machine(),
+    )
+
+
+def settings(measured: Measured) -> dict[str, Any]:
+    """What the run was told and decided."""
+    return json.loads((measured.output / "hparams.json").read_text(encoding="utf-8"))
+
+
+def cost(measured: Measured) -> tuple[str, str]:
+    """Core-seconds of a step, validation on the way included, and parameters."""
+    from medseg.hparams import HParams
+    from medseg.networks.build import build_network
+    from medseg.plan.plan import Plan
+    from medseg.training.start import network_choice
+
+    hparams = HParams.load(measured.output / "hparams.json")
+    plan = Plan.load(measured.output / "plan.json")
+    network = build_network(plan, network_choice(hparams), multilabel=False)
+    first, last = measured.records[0], measured.records[-1]
+    step_s = (last["elapsed_s"] - first["elapsed_s"]) / (last["step"] - first["step"])
+    busy_cores = measured.core_seconds / (60 * measured.minutes)
+    millions = sum(weight.numel() for weight in network.parameters()) / 1e6
+    return f"{step_s * busy_cores:.2f}", f"{millions:.2f} M"
 
 
 def interval(statistic: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Weights into a whole segmenter: the encoder's from anywhere, everything else's from another run."""
+"""Weights into a whole segmenter: of its encoder from anywhere, of the rest from another run."""
 
 from pathlib import Path
 
