@@ -33,8 +33,8 @@ hparams = HParams(
     # resmlp_36, resmlp_big24, repmlp_mini, repmlp_res50_bottleneck, repmlp_res50_light,
     # repmlpnet_mini, repmlpnet_t, repmlpnet_b, repmlpnet_d, repmlpnet_l.
     encoder="convnext_mini",
-    # File of weights that the encoder starts from, as docs/pretrained.md lists; best with a
-    # paper's size. None: from random weights.
+    # What to start from: a file of weights that docs/pretrained.md lists, best with a paper's
+    # size, or the folder of another run. None: random weights.
     pretrained=None,
     # A network of others in place of encoder and decoder, such as monai:DynUNet,
     # smp:Unet:resnet34 or unet; docs/networks.md lists them. None: ours, with the encoder
@@ -48,6 +48,10 @@ hparams = HParams(
     # Chance that a residual branch is skipped in training, in [0, 1). Raise it for large
     # encoders on little data.
     drop_path=0.0,
+    # masked: train the encoder alone, on scans whose labels are not looked at, to restore what
+    # is masked; the result is a file for `pretrained`. None: train a segmentation model. One
+    # of: masked.
+    pretrain=None,
     # ---- What the network sees ----
     # Patch in voxels, one number per spatial axis (`dim` of them). None: planned.
     patch_size=None,
