@@ -22,7 +22,7 @@ class Encoder(Protocol):
 
     @property
     def recomputed_blocks(self) -> Sequence[nn.Module]:
-        """Blocks that training computes a second time instead of keeping what they need."""
+        """Modules that training computes a second time instead of keeping what they need."""
         ...
 
     def __call__(self, x: Images) -> list[Maps]:

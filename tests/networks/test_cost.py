@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_leaves
 
 from medseg.networks.build import build_segmenter
 from medseg.networks.cost import training_bytes
+from medseg.networks.encoders.pyramid import Savers
 
 
 class Peak(TorchDispatchMode):
@@ -31,11 +32,12 @@ class Peak(TorchDispatchMode):
         return out
 
 
-def builder(dim, head):
+def builder(dim, head, encoder="convnext_micro", savers=Savers()):
     plan = plan_for_tests(
-        dim=dim, stage_strides=((2,) * dim,) * 2, kernels=((5,) * dim,) * 3, channels=2
-    )
-    return lambda: build_segmenter(plan, "convnext_micro", head, multilabel=False)
+        dim=dim, stage_strides=((2,) * dim,) * 2, kernels=((5,) * dim,) * 3, channels=2,
+        patch_size=(32,) * dim,
+    )  # fmt: skip
+    return lambda: build_segmenter(plan, encoder, head, multilabel=False, savers=savers)
 
 
 def measured(build, shape):
@@ -58,6 +60,16 @@ def test_it_is_foretold_and_never_by_much_too_little(batch, edge, head, dim):
     shape = (batch, 2, *(edge,) * dim)
     build = builder(dim, head)
     assert 0.9 < training_bytes(build, shape) / measured(build, shape) < 2
+
+
+@pytest.mark.parametrize("savers", [Savers(), Savers(True), Savers(False, 4), Savers(True, 4)])
+def test_what_saves_memory_is_foretold_too(savers, dim):
+    shape = (2, 2, *(64 if dim == 2 else 32,) * dim)
+    build = builder(dim, "dense", "swinv2_mini", savers)
+    foretold = training_bytes(build, shape)
+    assert 0.9 < foretold / measured(build, shape) < 2.2
+    if savers != Savers():
+        assert foretold < training_bytes(builder(dim, "dense", "swinv2_mini"), shape)
 
 
 def test_it_grows_with_the_batch_and_the_patch(dim):

@@ -8,7 +8,7 @@ from networks.fill import changed, difference, fill
 from safetensors.torch import save_file
 
 from medseg.errors import MedsegError
-from medseg.networks.encoders import convnext, gmlp, repmlpnet, resmlp, swin_mlp, swinv2
+from medseg.networks.encoders import convnext, gmlp, repmlp, repmlpnet, resmlp, swin_mlp, swinv2
 from medseg.networks.encoders.pyramid import Levels
 from medseg.networks.pretrained.load import load_pretrained
 
@@ -198,6 +198,41 @@ def test_a_window_is_kept_per_axis(tmp_path):
     ours = encoder("swinv2", thick(1, window=3))
     load(ours, source, tmp_path, new_axis=1)
     assert ours.stages[1][1].attention.bias.pretrained_window == (4, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "strange"),
+    [
+        ("convnext", "stages.1.1.depthwise.weight", torch.ones(32, 1, 4, 4)),  # it has no centre
+        ("convnext", "merges.0.1.weight", torch.ones(32, 16, 3, 3)),
+        ("swinv2", "stages.1.1.attention.bias._extra_state", torch.tensor([4, 0])),
+    ],
+)
+def test_what_has_no_meaning_here_is_left_out(family, name, strange, tmp_path):
+    source = fill(encoder(family)).state_dict()
+    ours = encoder(family)
+    save_file(source | {name: strange}, tmp_path / "weights.safetensors")
+    [misfit] = load_pretrained(ours, tmp_path / "weights.safetensors").misfits
+    assert misfit.startswith(f"{name} ")
+
+
+@pytest.mark.parametrize("new_axis", [0, 1, 2])
+def test_padded_convolutions_have_their_taps_in_the_middle(new_axis, tmp_path):
+    """RepMLP's: strided ones too, and the one that reads the image."""
+    size = repmlp.RepMLPSize((1, 1), 32, "light", 1)
+    source = fill(repmlp.repmlp_resnet(3, size, FLAT))
+    ours = repmlp.repmlp_resnet(1, size, thick(new_axis))
+    load(ours, source, tmp_path, new_axis)
+    found = {n: m.weight for n, m in ours.named_modules() if isinstance(m, torch.nn.Conv3d)}
+    assert len(found) > 4
+    for name, weight in found.items():
+        flat = source.get_parameter(f"{name}.weight")
+        if flat.shape[1] != weight.shape[1]:
+            flat = flat.sum(1, keepdim=True)
+        taps = weight.movedim(2 + new_axis, 0)
+        middle = len(taps) // 2
+        torch.testing.assert_close(taps[middle], flat)
+        assert not any(tap.any() for place, tap in enumerate(taps) if place != middle)
 
 
 def test_weights_of_volumes_do_not_serve_images(tmp_path):

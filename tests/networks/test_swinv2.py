@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from medseg.networks.encoders.pyramid import Levels, Savers
 from medseg.networks.encoders.swinv2 import SIZES, swinv2
+from medseg.networks.layers import biased_attention, window_attention
 from medseg.networks.layers.drop_path import DropPath
 from medseg.networks.layers.window_attention import WindowAttention
 
@@ -195,7 +196,7 @@ def test_every_path_of_attention_is_its_plain_form(shifted, dim, monkeypatch):
     x = torch.randn(2, *(7, 5, 6)[:dim], 8, requires_grad=True)
     found = []
     for part in (1, 200, 2**21):
-        monkeypatch.setattr("medseg.networks.layers.biased_attention._PART", part)
+        monkeypatch.setattr(biased_attention, "_PART", part)
         found.append(outcome(attention, x))
         with torch.no_grad():
             found.append([attention(x)])
@@ -221,6 +222,24 @@ def test_saving_memory_changes_neither_outputs_nor_gradients(savers, dim):
         found.append([*maps, *(weight.grad for weight in network.parameters())])
     for plain, saved in zip(*found, strict=True):
         assert (saved - plain).abs().max() <= 1e-5 * max(plain.abs().max(), 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 6), (1, 2, 7, 1), (4, 3, 2)])
+def test_chunks_are_parts_of_the_work(shape, monkeypatch):
+    """Of the windows, or of the batch where each item is a single window."""
+    parts = []
+
+    def spy(q, k, v, bias, masks):
+        parts.append(q.shape[:-3].numel())
+        return biased_attention.attend(q, k, v, bias, masks)
+
+    monkeypatch.setattr(window_attention, "attend", spy)
+    window = (3, 2, 1)[: len(shape) - 1]
+    for chunks in (1, 2):
+        WindowAttention(4, 2, window, shifted=True, chunks=chunks).eval()(torch.randn(*shape, 4))
+    whole, first, second = parts
+    assert first + second == whole
+    assert 0 < second <= first <= 2 * whole / 3
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from medseg.networks.layers.batch_norm import still_statistics
 from medseg.networks.layers.nd import channels_last, patch_convolution
 from medseg.networks.layers.norm import ChannelNorm
+from medseg.networks.layers.window_attention import WindowAttention
 from medseg.types import Images, Maps
 
 
@@ -124,9 +125,11 @@ class Pyramid(nn.Module):
 
     @property
     def recomputed_blocks(self) -> list[nn.Module]:
-        """Blocks that training computes a second time instead of keeping what they need."""
-        blocks = [block for stage in self.stages for block in stage.children()]
-        return blocks if self.checkpointing else []
+        """Modules that training computes a second time instead of keeping what they need."""
+        if self.checkpointing:
+            return [block for stage in self.stages for block in stage.children()]
+        attentions = (module for module in self.modules() if isinstance(module, WindowAttention))
+        return [attention for attention in attentions if attention.chunks > 1]
 
     def _stage(self, stage: nn.Module, x: Maps) -> Maps:
         again = self.checkpointing and self.training and torch.is_grad_enabled()

@@ -46,15 +46,14 @@ def adapters(encoder: nn.Module, new_axis: int | None) -> dict[str, Adapter]:
     return {
         f"{name}.{part}": adapter
         for name, module in encoder.named_modules()
-        for part, adapter in _of_module(name, module, new_axis)
+        for part, adapter in _of_module(module, new_axis)
     }
 
 
-def _of_module(name: str, module: nn.Module, new: int | None) -> Iterator[tuple[str, Adapter]]:
+def _of_module(module: nn.Module, new: int | None) -> Iterator[tuple[str, Adapter]]:
     match module:
         case nn.Conv2d() | nn.Conv3d():
-            reads_image = f"{name}.".startswith(("stem.0.", "detail.convolution."))
-            yield "weight", _convolution(module, new, reads_image=reads_image)
+            yield "weight", _convolution(module, new)
         case DepthwiseConv():
             yield "weight", _kernel(module.weight.shape, new)
         case PatchMerging():
@@ -75,25 +74,22 @@ def _of_module(name: str, module: nn.Module, new: int | None) -> Iterator[tuple[
             pass
 
 
-def _convolution(module: nn.Conv2d | nn.Conv3d, new: int | None, *, reads_image: bool) -> Adapter:
+def _convolution(module: nn.Conv2d | nn.Conv3d, new: int | None) -> Adapter:
     shape = module.weight.shape
-    # Without padding it stands on boxes that do not overlap.
-    in_boxes = not any(module.padding)
+    padded = any(module.padding)  # or it stands on boxes that do not overlap
 
     def fit(theirs: Tensor) -> Tensor:
-        weight = _with_axis(theirs, shape, new)
-        if reads_image:
-            weight = _of_channels(weight, shape[1])
-        return _boxes(weight, 2, shape[2:]) if in_boxes else _centred(weight, shape)
+        weight = _of_channels(_with_axis(theirs, shape, new), shape[1])
+        return _centred(weight, shape) if padded else _boxes(weight, 2, shape[2:])
 
-    taps = "taps summed or shared out" if in_boxes else "taps around the centre"
-    return Adapter(f"{taps}, channels likewise" if reads_image else taps, fit)
+    return Adapter("taps around the centre" if padded else "summed or shared out", fit)
 
 
 def _kernel(shape: Sequence[int], new: int | None) -> Adapter:
-    return Adapter(
-        "taps around the centre", lambda theirs: _centred(_with_axis(theirs, shape, new), shape)
-    )
+    def fit(theirs: Tensor) -> Tensor:
+        return _centred(_with_axis(theirs, shape, new), shape)
+
+    return Adapter("taps around the centre", fit)
 
 
 def _merging(module: PatchMerging, new: int | None) -> Iterator[tuple[str, Adapter]]:
@@ -108,7 +104,7 @@ def _merging(module: PatchMerging, new: int | None) -> Iterator[tuple[str, Adapt
         return _merged(weight, channels, strides, new, keep_sum=keep_sum).squeeze(0)
 
     channels = module.reduction.in_features // prod(strides)
-    how = "neighbours summed or shared out"
+    how = "summed or shared out"
     yield "reduction.weight", Adapter(how, lambda w: fit(w, keep_sum=True))
     for part in ("weight", "bias") if module.norm_first else ():
         yield f"norm.{part}", Adapter(how, lambda w: fit(w, keep_sum=False))

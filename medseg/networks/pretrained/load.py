@@ -101,7 +101,6 @@ def _check_names(
 ) -> None:
     """Refuse another network: other names within the stages that both have."""
     stages = {_stage(name) for name in theirs} & {_stage(name) for name in ours} - {None}
-
     their_names, our_names = (
         [name for name in _weights(names) if _stage(name) in stages] for names in (theirs, ours)
     )
