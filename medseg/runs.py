@@ -176,8 +176,13 @@ def write_text(path: Path, text: str) -> None:
 def save_model(path: Path, network: Segmenter, card: ModelCard) -> None:
     """Write a model file, whole or not at all: the network in the form that is fastest to run."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    weights = fold(network).state_dict()
-    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    folded = fold(network)
+    aliases = _aliases(folded)
+    tensors = {
+        name: weight.detach().cpu().contiguous()
+        for name, weight in folded.state_dict().items()
+        if name not in aliases
+    }
     save_file(tensors, temporary, metadata={_DESCRIPTION: card.model_dump_json()})
     temporary.replace(path)
 
@@ -198,6 +203,17 @@ def save_encoder(path: Path, network: nn.Module, description: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(weights, temporary, metadata={"medseg-encoder": description})
     temporary.replace(path)
+
+
+def _aliases(network: nn.Module) -> set[str]:
+    """Further names of weights whose module stands in several places of a network."""
+
+    def names(*, once: bool) -> set[str]:
+        parameters = network.named_parameters(remove_duplicate=once)
+        buffers = network.named_buffers(remove_duplicate=once)
+        return {name for name, _ in (*parameters, *buffers)}
+
+    return names(once=False) - names(once=True)
 
 
 def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
@@ -221,7 +237,10 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
                 card.plan, card.network, multilabel=card.plan.task == "multilabel"
             )
             network = fold(network)
-        network.load_state_dict(weights, assign=True)
+        fit = network.load_state_dict(weights, strict=False, assign=True)
+        strange = [*fit.unexpected_keys, *({*fit.missing_keys} - _aliases(network))]
+        if strange:
+            raise ValueError(f"weights without a place, or places without weights: {strange[0]}")
     except _UNFIT as error:
         raise MedsegError(
             f"model {file}: not a model file of this medseg ({shorten(str(error), 120)}); "

@@ -11,7 +11,7 @@ from medseg.geometry import Geometry
 from medseg.progress import Silent
 from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
 from medseg.training.schedule import Budget
-from medseg.training.task import Optimisation, SegmentationTask
+from medseg.training.task import Optimisation, Task
 
 GRID = Geometry((4, 4, 4))
 
@@ -185,7 +185,7 @@ class Monitored:
         network = nn.Linear(1, 1)
         network.weight.data.fill_(1.0)
         optimisation = Optimisation(1e-3, 0.0, 0.0)
-        self.task = SegmentationTask(network, None, None, optimisation, self.budget, 0)
+        self.task = Task(network, None, None, optimisation, self.budget, 0)
         self.display = Display(Spoken(), self.budget)
         self.monitor = Monitor(self.validator, Averaging(), self.budget, self._keep, self.display)
         self.trainer = trainer_at()

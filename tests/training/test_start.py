@@ -59,15 +59,37 @@ def start(data: Path, output: Path, **changed: Any) -> Path:
 
 def test_a_run_starts_from_pretrained_weights(phantom_folder: Path, tmp_path: Path):
     first = start(phantom_folder, tmp_path / "first", steps=30)
-    again = {"pretrained": first / "model.safetensors", "learning_rate": 1e-9, "weight_decay": 0}
+    again = {"pretrained": first, "learning_rate": 1e-9, "weight_decay": 0}
     second = start(phantom_folder, tmp_path / "second", **again)
-    one, two = (load_model(run)[0].encoder.state_dict() for run in (first, second))
+    one, two = (load_model(run)[0].state_dict() for run in (first, second))
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, atol=1e-6, rtol=0)
     log = (second / "log.txt").read_text(encoding="utf-8")
     assert "Pretrained weights" in log
-    heads = (load_model(run)[0].coarse.weight for run in (first, second))
-    assert not torch.allclose(*heads)
+
+
+def test_a_folded_run_is_started_from_by_its_checkpoint(phantom_folder: Path, tmp_path: Path):
+    first = start(phantom_folder, tmp_path / "first", encoder="repmlpnet_mini")
+    second = start(
+        phantom_folder,
+        tmp_path / "second",
+        encoder="repmlpnet_mini",
+        pretrained=first,
+        learning_rate=1e-9,
+        weight_decay=0,
+    )
+    one, two = (load_model(run)[0].state_dict() for run in (first, second))
+    torch.testing.assert_close(two["coarse.weight"], one["coarse.weight"], atol=1e-6, rtol=0)
+
+
+def test_networks_of_others_train_by_the_same_steps(phantom_folder: Path, tmp_path: Path):
+    small = {"network": "monai:DynUNet", "network_arguments": {"filters": [4, 6, 8, 10, 12, 14]}}
+    run = start(phantom_folder, tmp_path / "run", **small)
+    assert "monai:DynUNet" in (run / "report.html").read_text(encoding="utf-8")
+    assert load_model(run)[1].network.network == "monai:DynUNet"
+    with pytest.raises(MedsegError, match="did you mean"):
+        start(phantom_folder, tmp_path / "wrong", network="monai:DynUnet")
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_weights_that_cannot_be_used_are_said_before_any_work(phantom_folder: Path, tmp_path: Path):

@@ -35,7 +35,7 @@ def start_from(network: Segmenter, path: Path, *, new_axis: int | None = None) -
         report = load_pretrained(network.encoder, path, new_axis=new_axis)
         return _with_rest(network, report, new_axis, done=_ENCODER)
     report = _with_rest(network, PretrainedReport(path, "medseg", (), (), (), (), ()), new_axis)
-    if not report.loaded:
+    if not any(name.startswith(_ENCODER) for name in report.loaded):
         raise MedsegError(
             f"pretrained = {path}: none of its weights has a name and shape of this network; "
             "choose a run with the same network"
