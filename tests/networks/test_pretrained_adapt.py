@@ -136,6 +136,21 @@ def test_other_strides_keep_the_response_to_a_constant_image(family, steps, tmp_
         assert difference(found, expected[:, :, :1, :1].expand(found.shape)) > 3e-4
 
 
+@pytest.mark.parametrize("new_axis", [0, 1, 2])
+@pytest.mark.parametrize("family", CONSTANT)
+@torch.no_grad()
+def test_other_strides_in_volumes_do_too(family, new_axis, tmp_path):
+    """As many neighbours as in the plane, but others."""
+    levels = FLAT._replace(kernels=((1, 1),) * 2)
+    source = fill(encoder(family, levels)).eval()
+    ours = encoder(family, thick(new_axis, levels._replace(steps=((2, 1), (2, 1))), kernel=1))
+    assert load(ours, source, tmp_path, new_axis).misfits == ()
+    x = torch.randn(1, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, 16, 16)
+    volume = x[..., None].expand(-1, -1, -1, -1, 16)
+    for found, expected in zip(ours(volume), source(x), strict=True):
+        assert difference(found, expected[:, :, :1, :1, None].expand(found.shape)) < 1e-4
+
+
 @torch.no_grad()
 def test_swin_mlps_merging_takes_more_neighbours(tmp_path):
     """Its norm stands before them: a constant image is kept where neighbours become more."""
@@ -203,7 +218,7 @@ def test_a_window_is_kept_per_axis(tmp_path):
 @pytest.mark.parametrize(
     ("family", "name", "strange"),
     [
-        ("convnext", "stages.1.1.depthwise.weight", torch.ones(32, 1, 4, 4)),  # it has no centre
+        ("convnext", "stages.1.1.depthwise.weight", torch.ones(32, 1, 6, 6)),  # it has no centre
         ("convnext", "merges.0.1.weight", torch.ones(32, 16, 3, 3)),
         ("swinv2", "stages.1.1.attention.bias._extra_state", torch.tensor([4, 0])),
     ],
