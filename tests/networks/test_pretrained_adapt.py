@@ -140,15 +140,16 @@ def test_other_strides_keep_the_response_to_a_constant_image(family, steps, tmp_
 @pytest.mark.parametrize("family", CONSTANT)
 @torch.no_grad()
 def test_other_strides_in_volumes_do_too(family, new_axis, tmp_path):
-    """As many neighbours as in the plane, but others."""
-    levels = FLAT._replace(kernels=((1, 1),) * 2)
+    """As many neighbours as in the plane, but others; the image varies along its first axis."""
+    levels = FLAT._replace(kernels=((1, 1),) * 2, windows=((4, 1),) * 2)
     source = fill(encoder(family, levels)).eval()
     ours = encoder(family, thick(new_axis, levels._replace(steps=((2, 1), (2, 1))), kernel=1))
     assert load(ours, source, tmp_path, new_axis).misfits == ()
-    x = torch.randn(1, 3, 1, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, 16, 16)
-    volume = x[..., None].expand(-1, -1, -1, -1, 16)
+    x = torch.randn(1, 3, 16, 1, generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 16)
+    axis = 2 + new_axis
+    volume = x.unsqueeze(axis).repeat_interleave(16, axis)
     for found, expected in zip(ours(volume), source(x), strict=True):
-        assert difference(found, expected[:, :, :1, :1, None].expand(found.shape)) < 1e-4
+        assert difference(found, expected[..., :1].unsqueeze(axis).expand(found.shape)) < 1e-4
 
 
 @torch.no_grad()
@@ -220,6 +221,7 @@ def test_a_window_is_kept_per_axis(tmp_path):
     [
         ("convnext", "stages.1.1.depthwise.weight", torch.ones(32, 1, 6, 6)),  # it has no centre
         ("convnext", "merges.0.1.weight", torch.ones(32, 16, 3, 3)),
+        ("convnext", "stages.1.1.expand.weight", torch.ones(32, 128)),  # transposed
         ("swinv2", "stages.1.1.attention.bias._extra_state", torch.tensor([4, 0])),
     ],
 )

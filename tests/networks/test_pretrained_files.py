@@ -64,6 +64,20 @@ def test_weights_of_another_width_are_refused(tmp_path):
     assert "choose the encoder" in message
 
 
+def test_what_does_not_depend_on_width_is_not_enough(tmp_path):
+    """A position bias sees offsets; only its last layer depends on the number of heads."""
+    base = tiny(swinv2, "swinv2_tiny", channels=64)
+    file = saved(base.state_dict(), tmp_path / "base.pth")
+    assert "another size" in refused(file, tiny(swinv2, "swinv2_tiny", channels=32))
+
+
+def test_a_few_other_names_are_no_other_network(tmp_path):
+    weights = {**tiny(channels=8).state_dict(), "stages.0.0.extra": torch.ones(1)}
+    del weights["stages.0.0.norm.bias"]
+    report = load_pretrained(tiny(channels=8), saved(weights, tmp_path / "file.pth"))
+    assert (report.missing, report.left_out) == (("stages.0.0.norm.bias",), ("stages.0.0.extra",))
+
+
 @pytest.mark.parametrize("depth", [3, 27])
 def test_weights_of_another_depth_are_refused(depth, tmp_path):
     widths = (8, 16, 32, 64)
