@@ -41,6 +41,10 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
     Raises:
         MedsegError: If the file of pretrained weights cannot be read or fits nothing.
     """
+    if hparams.network is not None:
+        progress.warn(
+            f"encoder = {hparams.encoder} is ignored: network = {hparams.network} is built"
+        )
     if hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
         progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
     lightning.seed_everything(hparams.seed, verbose=False)

@@ -87,6 +87,7 @@ def test_networks_of_others_train_by_the_same_steps(phantom_folder: Path, tmp_pa
     run = start(phantom_folder, tmp_path / "run", **small)
     assert "monai:DynUNet" in (run / "report.html").read_text(encoding="utf-8")
     assert load_model(run)[1].network.network == "monai:DynUNet"
+    assert "encoder = convnext_micro is ignored" in (run / "log.txt").read_text(encoding="utf-8")
     with pytest.raises(MedsegError, match="did you mean"):
         start(phantom_folder, tmp_path / "wrong", network="monai:DynUnet")
     assert not (tmp_path / "wrong").exists()
