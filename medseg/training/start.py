@@ -45,7 +45,7 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
         progress.warn(
             f"encoder = {hparams.encoder} is ignored: network = {hparams.network} is built"
         )
-    if hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
+    elif hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
         progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
     lightning.seed_everything(hparams.seed, verbose=False)
     network = build_network(

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from medseg.networks.reference.network import Planned, Reference
 
@@ -27,12 +29,6 @@ def _dynunet(plan: Planned) -> Reference:
     )
 
 
-def _swin_unetr(plan: Planned) -> Reference:
-    """Five halvings; its instance norms need two voxels at the coarsest."""
-    small = max(plan.patch_size) <= 32
-    return Reference({}, (64 if small else 32, *[32] * (plan.dim - 1)))
-
-
 def _attention_unet(plan: Planned) -> Reference:
     levels = len(plan.kernels)
     return Reference(
@@ -46,14 +42,20 @@ def _unetr(plan: Planned) -> Reference:
     return Reference({"img_size": size}, (16,) * plan.dim)
 
 
-def _fixed(multiple: int, **arguments: Any) -> Callable[[Planned], Reference]:  # noqa: ANN401
-    """A network that halves every axis a fixed number of times."""
-    return lambda plan: Reference(dict(arguments), (multiple,) * plan.dim)
+def _fixed(multiple: int, **arguments: int) -> Callable[[Planned], Reference]:
+    """A network that halves every axis a fixed number of times; `multiple` is 2 to their power."""
+
+    def planned(plan: Planned) -> Reference:
+        # Norms have nothing to normalise where one voxel is left.
+        first = 2 * multiple if max(plan.patch_size) <= multiple else multiple
+        return Reference(arguments, (first, *[multiple] * (plan.dim - 1)))
+
+    return planned
 
 
 PLANNED: dict[str, Callable[[Planned], Reference]] = {
     "DynUNet": _dynunet,
-    "SwinUNETR": _swin_unetr,
+    "SwinUNETR": _fixed(32),
     "SegResNet": _fixed(8, init_filters=16),
     "VNet": _fixed(16),
     "UNETR": _unetr,
@@ -88,4 +90,23 @@ def monai_network(
     }
     if name == "VNet":
         own["dropout_dim"] = plan.dim
-    return getattr(nets, name)(**{**own, **arguments}), reference.multiples
+    with _SettingsAreNumbers():
+        return getattr(nets, name)(**{**own, **arguments}), reference.multiples
+
+
+class _SettingsAreNumbers(TorchFunctionMode):
+    """Within, `linspace` has values on the meta device too: SwinUNETR reads its settings off it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - torch's own type
+        """Call, on the CPU where it must."""
+        del types
+        kwargs = kwargs or {}
+        if func is torch.linspace:
+            kwargs = {**kwargs, "device": "cpu"}
+        return func(*args, **kwargs)

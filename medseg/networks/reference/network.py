@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from medseg.errors import MedsegError
 from medseg.networks.layers.nd import pad_to_multiples
 from medseg.types import Images, Maps
 
@@ -65,6 +66,12 @@ class ReferenceNetwork(nn.Module):
 
     def forward(self, x: Images) -> list[Maps]:
         """Segment."""
-        logits = self.network(pad_to_multiples(x, self.multiples))
+        try:
+            logits = self.network(pad_to_multiples(x, self.multiples))
+        except ValueError as error:  # of a norm that has one value to normalise
+            raise MedsegError(
+                f"network: cannot read {len(x)} patches of {tuple(x.shape[2:])} voxels ({error}); "
+                "raise batch_size or patch_size"
+            ) from None
         logits = logits if isinstance(logits, Tensor) else logits[0]
         return [logits[(..., *(slice(length) for length in x.shape[2:]))]]

@@ -8,9 +8,12 @@ from plans import plan_for_tests
 
 from medseg.errors import MedsegError
 from medseg.networks.build import NetworkChoice, build_network
+from medseg.networks.cost import training_bytes
 from medseg.networks.layers.folding import fold
 from medseg.networks.reference.monai import PLANNED
 from medseg.networks.reference.names import ALIASES, CLASSICS
+from medseg.runs import ModelCard, load_model, save_model
+from medseg.scans.channels import ChannelRule
 
 NARROW = {
     "unet": {"channels": [4, 6, 8, 10, 12]},
@@ -53,13 +56,12 @@ def planned(dim, **changed):
 
 def build(name, dim, head="pointrend", **arguments):
     torch.manual_seed(0)
-    choice = NetworkChoice(
-        encoder="convnext_mini",
-        head=head,
-        network=name,
-        arguments={**NARROW.get(name, {}), **arguments},
-    )
-    return build_network(planned(dim), choice, multilabel=False)
+    return build_network(planned(dim), choice_of(name, head, **arguments), multilabel=False)
+
+
+def choice_of(name, head="pointrend", **arguments):
+    arguments = {**NARROW.get(name, {}), **arguments}
+    return NetworkChoice(encoder="convnext_mini", head=head, network=name, arguments=arguments)
 
 
 def test_none_is_left_out():
@@ -86,6 +88,33 @@ def test_it_learns_and_segments_any_size(name, dim):
         logits = network(image)
         assert logits.shape == (1, 3, *size)
         torch.testing.assert_close(fold(network)(image), logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_its_cost_is_foretold_and_its_model_file_is_read(name, dim, tmp_path):
+    """Both build it on the meta device, where nothing can be computed."""
+    if name.startswith("smp:") and dim == 3:
+        return
+    assert training_bytes(lambda: build(name, dim), (2, 2, *SIZE[:dim])) > 0
+    network = build(name, dim).eval()
+    card = ModelCard(plan=planned(dim), network=choice_of(name), channel_rule=ChannelRule())
+    save_model(tmp_path / "model.safetensors", network, card)
+    loaded, _ = load_model(tmp_path)
+    image = torch.randn(1, 2, *SIZE[:dim])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image), fold(network)(image))
+
+
+@pytest.mark.parametrize("name", ["monai:BasicUNetPlusPlus", "monai:SwinUNETR"])
+def test_small_patches_leave_something_to_normalise(name, dim):
+    plan = plan_for_tests(dim=dim, channels=2, patch_size=(16,) * dim, stem_strides=(1,) * dim)
+    network = build_network(plan, choice_of(name), multilabel=False).train()
+    assert network.training_output(torch.randn(2, 2, *(16,) * dim)).logits.isfinite().all()
+
+
+def test_one_value_to_normalise_is_one_line():
+    with pytest.raises(MedsegError, match="raise batch_size"):
+        build("smp:DeepLabV3Plus:resnet18", 2).train().training_output(torch.randn(1, 2, 32, 32))
 
 
 @pytest.mark.parametrize("name", ALIASES)
