@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -120,13 +119,14 @@ def run(name: str, training: Training, datasets: Path, runs: Path) -> Measured:
         *training.flags, "--output", str(output),
     ]  # fmt: skip
     print(" ".join(command), flush=True)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
-    subprocess.run(command, cwd=ROOT, check=True)
+    process = subprocess.Popen(command, cwd=ROOT)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(process.returncode)
     minutes = (time.monotonic() - began) / 60
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    core_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(output, minutes, core_seconds, after.ru_maxrss / 2**20)
+    return Measured(output, minutes, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 
 
 def result_row(name: str, training: Training, measured: Measured) -> tuple[str, ...]:
