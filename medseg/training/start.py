@@ -41,12 +41,7 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
     Raises:
         MedsegError: If the file of pretrained weights cannot be read or fits nothing.
     """
-    if hparams.network is not None:
-        progress.warn(
-            f"encoder = {hparams.encoder} is ignored: network = {hparams.network} is built"
-        )
-    elif hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
-        progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
+    _warn_of_ignored(hparams, progress)
     lightning.seed_everything(hparams.seed, verbose=False)
     network = build_network(
         plan,
@@ -59,6 +54,22 @@ def initial_network(hparams: HParams, plan: Plan, progress: Progress) -> Segment
         report = start_from(network, _weights(hparams.pretrained), new_axis=_coarsest(plan))
         progress.table(*report.table())
     return network
+
+
+def _warn_of_ignored(hparams: HParams, progress: Progress) -> None:
+    """Say which settings the network that is built has no use for."""
+    if hparams.network is not None:
+        ignored = {"encoder": hparams.encoder}
+        default = HParams()
+        for name in ("drop_path", "activation_checkpointing", "attention_chunks"):
+            value = getattr(hparams, name)
+            if value != getattr(default, name):
+                ignored[name] = value
+        which = ", ".join(f"{name} = {value}" for name, value in ignored.items())
+        verb = "is" if len(ignored) == 1 else "are"
+        progress.warn(f"{which} {verb} ignored: network = {hparams.network} is built")
+    elif hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
+        progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
 
 
 def network_choice(hparams: HParams) -> NetworkChoice:

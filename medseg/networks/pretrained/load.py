@@ -37,7 +37,13 @@ def load_pretrained(
     Raises:
         MedsegError: If the file cannot be read, or holds another network.
     """
-    weights = read_weights(path)
+    return take_weights(encoder, read_weights(path), path, new_axis)
+
+
+def take_weights(
+    encoder: nn.Module, weights: dict[str, Tensor], path: Path, new_axis: int | None
+) -> PretrainedReport:
+    """`load_pretrained` for the weights of a file that is read."""
     layout, prefix = find_layout(weights)
     theirs = renamed(weights, layout, prefix)
     ours: dict[str, Tensor] = encoder.state_dict()

@@ -1,5 +1,6 @@
 """Weights into a whole segmenter: of its encoder from anywhere, of the rest from another run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from medseg.networks.encoders.pyramid import Pyramid
 from medseg.networks.pretrained.adapt import adapters
 from medseg.networks.pretrained.files import read_weights
 from medseg.networks.pretrained.layouts import Renamed
-from medseg.networks.pretrained.load import fit_weights, load_pretrained
+from medseg.networks.pretrained.load import fit_weights, take_weights
 from medseg.networks.pretrained.report import PretrainedReport
 from medseg.networks.segmenter import Segmenter
 
@@ -25,16 +26,18 @@ def start_from(network: Segmenter, path: Path, *, new_axis: int | None = None) -
 
     Args:
         network: Changed in place.
-        path: As in `load_pretrained`.
+        path: As in `load.load_pretrained`.
         new_axis: Spatial axis of a 3D network that weights of images lack.
 
     Raises:
         MedsegError: If the file cannot be read, or holds another network.
     """
+    weights = read_weights(path)
     if isinstance(network.encoder, Pyramid):
-        report = load_pretrained(network.encoder, path, new_axis=new_axis)
-        return _with_rest(network, report, new_axis, done=_ENCODER)
-    report = _with_rest(network, PretrainedReport(path, "medseg", (), (), (), (), ()), new_axis)
+        report = take_weights(network.encoder, weights, path, new_axis)
+        return _with_rest(network, weights, report, new_axis, done=_ENCODER)
+    nothing = PretrainedReport(path, "medseg", (), (), (), (), ())
+    report = _with_rest(network, weights, nothing, new_axis)
     if not any(name.startswith(_ENCODER) for name in report.loaded):
         raise MedsegError(
             f"pretrained = {path}: none of its weights has a name and shape of this network; "
@@ -44,10 +47,13 @@ def start_from(network: Segmenter, path: Path, *, new_axis: int | None = None) -
 
 
 def _with_rest(
-    network: Segmenter, report: PretrainedReport, new_axis: int | None, done: str | None = None
+    network: Segmenter,
+    weights: Mapping[str, Tensor],
+    report: PretrainedReport,
+    new_axis: int | None,
+    done: str | None = None,
 ) -> PretrainedReport:
     """Take what else fits of a file of ours; what begins with `done` is taken already."""
-    weights = read_weights(report.path)
     base = next((name[: name.index(_ENCODER)] for name in weights if _ENCODER in name), None)
     if base is None:
         return report
