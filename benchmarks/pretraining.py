@@ -4,8 +4,9 @@
 
 FOLDER holds `hippocampus` (Medical Segmentation Decathlon, Task04: images, labels). Case i in
 natural order is held back where i is a multiple of 5. The encoder is pretrained on all others,
-labels unseen; then, and from scratch, a model is trained on the labels of ten of them, three times.
-Both are scored on all cases that were held back. Rows are appended to docs/pretrained.md.
+labels unseen; of these a fifth measures how well they are restored. Then, and from scratch, a model
+is trained on the labels of ten of them, three times. Both are scored on all cases that were held
+back. Rows are appended to docs/pretrained.md.
 """
 
 import argparse

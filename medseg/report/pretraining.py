@@ -81,7 +81,8 @@ def _figure(example: Restored) -> str:
         f"<img alt='{word}' src='{jpeg(_picture(plane, float(low), float(high)))}'>"
         for word, plane in zip(("original", "masked", "restored"), planes, strict=True)
     )
-    return f"<figure>{images}<figcaption><b>{escape(example.name)}</b></figcaption></figure>"
+    caption = f"<figcaption><b>{escape(example.name)}</b></figcaption>"
+    return f"<figure><div class=triple>{images}</div>{caption}</figure>"
 
 
 def _picture(plane: npt.NDArray[Any], low: float, high: float) -> Image.Image:

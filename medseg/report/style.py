@@ -37,11 +37,13 @@ tbody tr:last-child td { border-bottom: 0; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(21rem, 100%), 1fr));
   gap: 1.25rem 1rem; margin-top: .75rem; }
 figure { margin: 0; min-width: 0; }
-figure svg { width: 100%; height: auto; display: block; }
+figure svg { width: 100%; max-width: 42rem; height: auto; display: block; }
 figure svg text { font-family: inherit !important; }
 .stack { display: grid; background: #000; border-radius: .5rem; overflow: hidden; }
 .stack img { grid-area: 1 / 1; width: 100%; height: auto; max-height: 75vh; object-fit: contain;
   display: block; }
+.triple { display: grid; grid-template-columns: repeat(3, 1fr); gap: .35rem; }
+.triple img { width: 100%; height: auto; display: block; border-radius: .35rem; }
 figcaption { margin: .4rem 0; }
 .key { margin: 0 0 .5rem; font-size: .85rem; }
 .key span { display: inline-block; margin-right: 1rem; }

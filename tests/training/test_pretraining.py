@@ -30,7 +30,7 @@ def test_an_encoder_is_made_and_taken_up(
     scores = json.loads((run / "validation.json").read_text(encoding="utf-8"))
     assert 0 < scores["l1"] < 10
     report = (run / "report.html").read_text(encoding="utf-8")
-    assert report.count("<img alt='restored'") == 4
+    assert report.count("<img alt='restored'") == report.count("<div class=triple>") == 4
     assert latest_run(tmp_path) == run
     hparams = {"data": tiny_dataset, "dim": dim, "encoder": encoder, "steps": 1, "device": "cpu"}
     hparams |= {"output": tmp_path / "model", "patch_size": (16,) * dim, "learning_rate": 1e-9}
