@@ -17,6 +17,7 @@ __all__ = ["ChannelRule", "Dataset", "discover", "discover_scans", "group_inputs
 
 _IMAGE_FOLDERS = IMAGE_WORDS | {"imagestr"}
 _LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "1st_manual"}
+_SCAN_FOLDERS = _IMAGE_FOLDERS | {"imagests"}
 _DEPTH = 3
 _OWN_NAMES = "name the two folders with --images and --labels (and --pattern for the files in them)"
 
@@ -78,6 +79,9 @@ def discover(
 def discover_scans(data: Path, images: Path | None = None, pattern: str | None = None) -> Dataset:
     """Every scan of a folder, labelled or not; files and folders named like labels are left alone.
 
+    Where a folder is named like images, such as imagesTr or imagesTs, what stands beside is not
+    read: it may be anything that belongs to a dataset.
+
     Args:
         data: A dataset as `discover` understands, or a folder of scans.
         images: Folder of the scans; goes before `data`.
@@ -92,17 +96,25 @@ def discover_scans(data: Path, images: Path | None = None, pattern: str | None =
     if images is None:
         with suppress(MedsegError):  # no labels: then each file is a scan with all its channels
             rule = discover(data).channel_rule
-    files = [
-        str(file.path)
+    scans = [
+        file
         for file in _files(root, pattern)
         if not any(map(is_label_name, file.name.split("/")))
         and not {part.casefold() for part in file.name.split("/")[:-1]} & _LABEL_FOLDERS
     ]
+    named = [file for file in scans if _top_folder(file) in _SCAN_FOLDERS]
+    files = [str(file.path) for file in (scans if images else named or scans)]
     cases, problems = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
     if not cases:
         raise MedsegError(f"{root}: no scan found; docs/data.md shows the layouts")
     ordered = tuple(sorted(cases, key=lambda case: natural_key(case.name)))
     return Dataset(ordered, tuple(problems), "scans, labels left alone", None, rule)
+
+
+def _top_folder(file: File) -> str:
+    """Where it stands in the dataset; nothing for a file at its top."""
+    folder, slash, _ = file.name.partition("/")
+    return folder.casefold() if slash else ""
 
 
 def _look(data: Path, images: Path | None, labels: Path | None, pattern: str | None) -> Dataset:

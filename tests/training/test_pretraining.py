@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -55,6 +56,24 @@ def test_labels_are_neither_needed_nor_looked_at(phantom_folder: Path, tmp_path:
     two = pretrain(phantom_folder, tmp_path / "two", 3, deterministic=True)
     weights, same = (load_file(run / "encoder.safetensors") for run in (one, two))
     assert all((same[name] == weight).all() for name, weight in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        (["images/a.png", "fov/a.png", "imagesTs/b.png"], ["images/a.png", "imagesTs/b.png"]),
+        (["scan.png", "other.png"], ["other.png", "scan.png"]),
+    ],
+)
+def test_what_stands_beside_the_images_is_left_alone(
+    files: list[str], read: list[str], photo_folder: Path, tmp_path: Path
+):
+    scan = next((photo_folder / "images").iterdir())
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        copy(scan, tmp_path / file)
+    found = [path for case in discover_scans(tmp_path).cases for path in case.images]
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == read
 
 
 def test_a_folder_without_scans_is_said(tmp_path: Path):
