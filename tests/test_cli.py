@@ -38,7 +38,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[HParams, bool]]:
     """What `training.fit.train` was called with."""
     calls: list[tuple[HParams, bool]] = []
     fit = types.ModuleType("medseg.training.fit")
-    fit.train = lambda hparams, resume, _: calls.append((hparams, resume))  # type: ignore[attr-defined]
+    vars(fit)["train"] = lambda hparams, resume, _: calls.append((hparams, resume))
     monkeypatch.setitem(sys.modules, "medseg.training.fit", fit)
     return calls
 

@@ -103,12 +103,16 @@ def discover_scans(data: Path, images: Path | None = None, pattern: str | None =
         and not {part.casefold() for part in file.name.split("/")[:-1]} & _LABEL_FOLDERS
     ]
     named = [file for file in scans if _top_folder(file) in _SCAN_FOLDERS]
-    files = [str(file.path) for file in (scans if images else named or scans)]
+    read = scans if images else named or scans
+    files = [str(file.path) for file in read]
     cases, problems = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
     if not cases:
         raise MedsegError(f"{root}: no scan found; docs/data.md shows the layouts")
     ordered = tuple(sorted(cases, key=lambda case: natural_key(case.name)))
-    return Dataset(ordered, tuple(problems), "scans, labels left alone", None, rule)
+    layout = "scans, labels left alone"
+    known = set(files)
+    beside = _unused([file for file in scans if str(file.path) not in known], "folders of images")
+    return Dataset(ordered, (*problems, *beside), layout, None, rule)
 
 
 def _top_folder(file: File) -> str:

@@ -72,8 +72,10 @@ def test_what_stands_beside_the_images_is_left_alone(
     for file in files:
         (tmp_path / file).parent.mkdir(exist_ok=True)
         copy(scan, tmp_path / file)
-    found = [path for case in discover_scans(tmp_path).cases for path in case.images]
+    dataset = discover_scans(tmp_path)
+    found = [path for case in dataset.cases for path in case.images]
     assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == read
+    assert [name for name, _, _ in dataset.problems] == ["fov"] * (len(files) - len(read))
 
 
 def test_a_folder_without_scans_is_said(tmp_path: Path):
