@@ -23,6 +23,17 @@ hparams = HParams(
     # multiclass: one class per voxel. multilabel: classes may overlap (one mask file per
     # class). None: found out. One of: multiclass, multilabel.
     task=None,
+    # Where each class has a mask file and a case has none of it. refuse: leave the case out.
+    # empty: the class is absent there. One of: refuse, empty.
+    missing_masks="refuse",
+    # Who belongs together on one side of a split, such as scans of one patient: a regular
+    # expression whose match in a case's name (or first group in it) says who it is of, or a CSV
+    # or JSON table of case and group. None: found from the names.
+    groups=None,
+    # Which cases train and which validate: JSON with "training" and "validation", nnU-Net's
+    # splits_final.json, or a CSV of case and part. None: the dataset's own, else dealt by
+    # `folds`.
+    split=None,
     # ---- Network ----
     # The network's encoder. micro and mini are made for CPU, the others have the papers' sizes.
     # One of: convnext_micro, convnext_mini, convnext_tiny, convnext_small, convnext_base,

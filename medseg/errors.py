@@ -2,7 +2,22 @@
 
 
 class MedsegError(ValueError):
-    """Something the user gave cannot be used; the message is one line: value, rule, remedy."""
+    """Something the user gave cannot be used. Fields, of which only a terminal makes one line.
+
+    Attributes:
+        subject: What it is about: a file's name, a setting with its value, a folder.
+        what: What is wrong with it, and the rule.
+        remedy: What to do.
+    """
+
+    def __init__(self, subject: str, what: str = "", remedy: str = "") -> None:
+        super().__init__(subject, what, remedy)
+        self.subject, self.what, self.remedy = subject, what, remedy
+
+    def __str__(self) -> str:
+        """One line: `subject: what; remedy`."""
+        said = ": ".join(part for part in (self.subject, self.what) if part)
+        return "; ".join(part for part in (said, self.remedy) if part)
 
 
 class SettingsError(MedsegError):
@@ -15,3 +30,10 @@ class ScanError(MedsegError):
 
 class TrainingError(MedsegError):
     """Training began and could not be finished."""
+
+
+class MachineError(MedsegError):
+    """The machine failed: no memory, no space, no more open files, a disk or a share that is gone.
+
+    Never the fault of a file: work stops under this name, and no case is left out for it.
+    """

@@ -107,6 +107,16 @@ class HParams(Settings):
     task: Literal["multiclass", "multilabel"] | None = None
     """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
     None: found out."""
+    missing_masks: Literal["refuse", "empty"] = "refuse"
+    """Where each class has a mask file and a case has none of it. refuse: leave the case out.
+    empty: the class is absent there."""
+    groups: str | None = Field(default=None, min_length=1)
+    """Who belongs together on one side of a split, such as scans of one patient: a regular
+    expression whose match in a case's name (or first group in it) says who it is of, or a CSV or
+    JSON table of case and group. None: found from the names."""
+    split: Path | None = None
+    """Which cases train and which validate: JSON with "training" and "validation", nnU-Net's
+    splits_final.json, or a CSV of case and part. None: the dataset's own, else dealt by `folds`."""
 
     # --- network
     encoder: Literal[ConvNeXtName, SwinV2Name, MlpName] = "convnext_mini"

@@ -21,7 +21,8 @@ from medseg.errors import MedsegError
 from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
-from medseg.plan.plan import Frozen, Plan
+from medseg.plan.plan import Plan
+from medseg.records import Frozen
 from medseg.scans.channels import ChannelRule
 
 _DESCRIPTION = "medseg"

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from medseg.evaluation.overlap import Mask, dice, iou
 from medseg.evaluation.surface import surface_score
 from medseg.geometry import Geometry
-from medseg.plan.plan import Frozen
+from medseg.records import Frozen
 
 Labels = npt.NDArray[np.integer]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.evaluation.scores import ClassScore
-from medseg.plan.plan import Frozen
+from medseg.records import Frozen
 from medseg.runs import write_text
 
 Metric = Literal[

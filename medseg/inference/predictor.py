@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from medseg.geometry import Geometry
 from medseg.inference.mirror import mirrored
-from medseg.inference.restore import restore, restore_probabilities
 from medseg.inference.sliding import Sliding, sliding_logits
 from medseg.machine import available_memory_bytes
 from medseg.plan.plan import Plan
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Prepared
+from medseg.prepare.restore import restore, restore_probabilities
 from medseg.runs import load_model
 from medseg.scans.case import Case
 from medseg.scans.channels import ChannelRule

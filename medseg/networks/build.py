@@ -17,8 +17,8 @@ from medseg.networks.point_rend import PointRendHead
 from medseg.networks.reference.names import reference_network
 from medseg.networks.reference.network import Planned
 from medseg.networks.segmenter import DenseHead, DetailStem, Encoder, Head, Segmenter
-from medseg.plan.plan import Frozen
 from medseg.plan.topology import is_small
+from medseg.records import Frozen
 
 _DETAIL_CHANNELS = 16
 _MIXED_TOKENS = 64

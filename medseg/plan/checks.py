@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from medseg.errors import MedsegError
-from medseg.plan.fingerprint import CaseFacts, Fingerprint
+from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.scans.case import Problem
 
 

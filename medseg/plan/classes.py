@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from medseg.errors import MedsegError
-from medseg.plan.fingerprint import CaseFacts
+from medseg.measure.facts import CaseFacts
 from medseg.plan.plan import BACKGROUND, Task
 
 MOST_CLASSES = 255

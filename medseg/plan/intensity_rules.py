@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from medseg.plan.fingerprint import PERCENTILES, CaseFacts
+from medseg.measure.facts import PERCENTILES, CaseFacts
 from medseg.plan.plan import Normalisation
 
 Modality = Literal["ct", "rgb", "other"]

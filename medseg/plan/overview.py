@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medseg.plan.fingerprint import CaseFacts, Fingerprint
+from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.plan.plan import Normalisation, Plan
 from medseg.plan.spacing import AXES
 from medseg.scans.case import Problem

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
+from pydantic import FiniteFloat, model_validator
 from typing_extensions import Self
 
 from medseg.geometry import Size, Vector
+from medseg.records import Frozen
 
 Task = Literal["multiclass", "multilabel"]
 MOST_VOXELS, MOST_BATCH = 2**27, 2**16
@@ -17,12 +18,6 @@ FINEST_MM, COARSEST_MM = 1e-9, 1e9
 """Limits of a voxel's side. A micrometre stays within them in a file that counts in metres."""
 BACKGROUND = "background"
 """Name of the class that the user did not name."""
-
-
-class Frozen(BaseModel):
-    """Immutable, and strict about unknown fields: a plan may come from someone else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Normalisation(Frozen):

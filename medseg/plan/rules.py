@@ -6,8 +6,8 @@ from typing import Literal
 
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
+from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.plan.classes import choose_classes, choose_task
-from medseg.plan.fingerprint import CaseFacts, Fingerprint
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.patch import (
     BATCH_RULE,

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from medseg.geometry import Size, Vector
-from medseg.plan.fingerprint import CaseFacts
+from medseg.measure.facts import CaseFacts
 
 AXES = "xyz"
 """Volume axes as the user writes them: left-right, back-front, down-up; of images across, down."""

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from pydantic import TypeAdapter
 
 from medseg.errors import MedsegError, ScanError
+from medseg.measure.digest import FileDigests
 from medseg.plan.plan import Plan
-from medseg.prepare.digest import FileDigests
 from medseg.prepare.foreground import foreground_rows
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Placement, Prepared
@@ -127,7 +127,7 @@ def _key(case: Case, plan: Plan, digests: FileDigests) -> str:
     key.update(plan.model_dump_json(include=_PLAN_FIELDS).encode())
     for kind, paths in (("image", case.images), ("label", case.labels)):
         for path in paths:
-            key.update(f" {kind} {digests.of(path)}".encode())
+            key.update(f" {kind} {digests.of(path) if path else 'absent'}".encode())
     return key.hexdigest()
 
 

@@ -12,7 +12,7 @@ from medseg.geometry import Geometry, Orientation, Size
 class Placement:
     """How prepared voxels relate to the file's: orient, crop, resize.
 
-    `inference/restore.py` walks it backwards.
+    `restore.py` walks it backwards.
 
     Attributes:
         native: The file's grid.

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from medseg.errors import MedsegError
 from medseg.geometry import Geometry
 
 
@@ -18,10 +19,10 @@ class Problem(NamedTuple):
     remedy: str
 
     @classmethod
-    def from_error(cls, name: str, error: Exception) -> "Problem":
-        """From a message of ours: what to do comes after its last semicolon."""
-        what, _, remedy = str(error).rpartition("; ")
-        return cls(name, what or remedy, remedy if what else "repair or remove the file")
+    def from_error(cls, name: str, error: MedsegError) -> "Problem":
+        """What an error says, under the case's name."""
+        what = ": ".join(part for part in (error.subject, error.what) if part)
+        return cls(name, what, error.remedy or "repair or remove the file")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,23 @@ class Case:
     Attributes:
         name: Unique in its dataset; outputs are named after it.
         images: One file, or one per channel in channel order.
-        labels: Nothing (unlabelled), one label map, or one mask per class in class order.
+        labels: Nothing (unlabelled), one label map, or one mask per class in class order; None
+            where a class is absent by declaration.
+        segments: Where label files name their classes themselves (.seg.nrrd, DICOM SEG): the names
+            of the dataset's classes 1, 2, ... Labels are then read by name, whatever value a file
+            gives it.
+        layered: Whether such segments overlap somewhere in the dataset: then each is a mask.
+        group: Who it is of, such as a patient: cases of one group belong on one side of any split.
+        part: The side on which the dataset itself puts it; None where it does not say.
     """
 
     name: str
     images: tuple[Path, ...]
-    labels: tuple[Path, ...] = ()
+    labels: tuple[Path | None, ...] = ()
+    segments: tuple[str, ...] = ()
+    layered: bool = False
+    group: str = ""
+    part: Literal["training", "validation"] | None = None
 
 
 @dataclass(frozen=True)

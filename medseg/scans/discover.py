@@ -34,6 +34,7 @@ class Dataset:
             -> place in `Case.labels`, from 1, when masks are files of their own; None when nothing
             names the classes.
         channel_rule: How the files of one case's channels are told apart.
+        notes: What a user should know of this reading, a line each.
     """
 
     cases: tuple[Case, ...]
@@ -41,6 +42,7 @@ class Dataset:
     layout: str
     class_values: dict[str, int] | None
     channel_rule: ChannelRule
+    notes: tuple[str, ...] = ()
 
 
 def discover(

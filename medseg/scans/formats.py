@@ -1,5 +1,7 @@
 """Which file formats are understood, told by suffix. No heavy imports: listing files is instant."""
 
+import os
+import re
 from pathlib import Path
 
 from medseg.errors import ScanError
@@ -37,3 +39,19 @@ def check_suffix(path: Path) -> str:
             + ", ".join(IMAGE_SUFFIXES)
         )
     return suffix
+
+
+_DATA_FILE = re.compile(rb"^ElementDataFile\s*=\s*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """All files that a scan's path stands for: itself, and the data file that a header names.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if suffix_of(path) != ".mhd":
+        return (path,)
+    named = _DATA_FILE.search(path.read_bytes())
+    data = path.parent / os.fsdecode(named[1]) if named else None
+    return (path,) if data is None or not data.is_file() else (path, data)

@@ -44,6 +44,9 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
 
     layers: list[npt.NDArray[np.int32]] = []
     for path in case.labels if with_label else ():
+        if path is None:
+            layers.append(np.zeros((1, *geometry.size), dtype=np.int32))
+            continue
         layer, grid = read_label_map(path)
         label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
         layers.append(label)

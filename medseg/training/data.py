@@ -11,17 +11,18 @@ from pydantic import ValidationError
 from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
+from medseg.measure.facts import Fingerprint, fingerprint
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
-from medseg.plan.fingerprint import Fingerprint, fingerprint
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
-from medseg.plan.plan import Frozen, Plan
+from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan
 from medseg.plan.split import split
 from medseg.prepare.cache import StoredCase, prepare_cases
 from medseg.progress import Progress
+from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medseg.plan.fingerprint import CaseFacts, ChannelFacts, Fingerprint
+from medseg.measure.facts import CaseFacts, ChannelFacts, Fingerprint
 
 
 def channel(**changes: Any) -> ChannelFacts:

@@ -8,7 +8,7 @@ import pytest
 
 from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
-from medseg.plan.fingerprint import Fingerprint
+from medseg.measure.facts import Fingerprint
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan

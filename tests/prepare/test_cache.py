@@ -9,8 +9,9 @@ from plans import plan_for_tests
 from subjects import ellipsoids, oblique
 
 from medseg.errors import MedsegError
+from medseg.measure import digest
 from medseg.plan.plan import Normalisation
-from medseg.prepare import cache, digest
+from medseg.prepare import cache
 from medseg.prepare.cache import prepare_cases
 from medseg.prepare.foreground import foreground_rows
 from medseg.prepare.pipeline import prepare

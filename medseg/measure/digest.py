@@ -1,7 +1,6 @@
 """Whether files are still what they were, without reading them all again."""
 
 import os
-import re
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from medseg.errors import ScanError
+from medseg.scans.formats import files_of
 
 _CHUNK = 1 << 20
-_DATA_FILE = re.compile(rb"^ElementDataFile\s*=\s*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 class _Known(NamedTuple):
@@ -46,15 +45,13 @@ class FileDigests:
             part.replace(self._index)
 
     def of(self, path: Path) -> str:
-        """Hash of a file's content, and of the data file that a MetaImage header names.
+        """Hash of the content of all files that a scan's path stands for.
 
         Raises:
             ScanError: If it cannot be read.
         """
         try:
-            digest = self._digest(path)
-            data = _data_file(path)
-            return digest if data is None else digest + self._digest(data)
+            return "".join(self._digest(file) for file in files_of(path))
         except OSError as error:
             raise ScanError(
                 f"{path.name}: cannot be read ({error.strerror or error}); restore or remove it"
@@ -76,12 +73,3 @@ def _hash(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _data_file(path: Path) -> Path | None:
-    """The file that holds the voxels of a .mhd header, if there is one."""
-    if path.suffix.lower() != ".mhd":
-        return None
-    named = _DATA_FILE.search(path.read_bytes())
-    data = path.parent / os.fsdecode(named[1]) if named else None
-    return data if data is not None and data.is_file() else None

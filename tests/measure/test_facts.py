@@ -8,8 +8,8 @@ import pytest
 
 from medseg.errors import ScanError
 from medseg.geometry import Geometry, Orientation
-from medseg.plan import fingerprint as room
-from medseg.plan.fingerprint import Fingerprint, case_facts, fingerprint
+from medseg.measure import facts as room
+from medseg.measure.facts import Fingerprint, case_facts, fingerprint
 from medseg.progress import Silent
 from medseg.scans.case import Case, Subject
 
@@ -101,7 +101,7 @@ class Told(Silent):
 def test_broken_cases_are_left_out_by_name_and_warnings_name_their_case(monkeypatch):
     def read(case: Case) -> Subject:
         if case.name == "b":
-            raise ScanError("b.nii.gz: cut short; copy it again")
+            raise ScanError("b.nii.gz", "cut short", "copy it again")
         return subject(case.name, warnings=("3 % of the voxels were NaN",))
 
     monkeypatch.setattr(room, "read_subject", read)

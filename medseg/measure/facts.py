@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.geometry import Array, Size, Vector
-from medseg.plan.plan import Frozen
 from medseg.progress import Progress, Silent
+from medseg.records import Frozen
 from medseg.scans.case import Case, Problem, Subject
 from medseg.scans.content import content_box
 from medseg.scans.read import read_subject

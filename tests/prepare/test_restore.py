@@ -8,9 +8,9 @@ from subjects import ORIENTATIONS, ellipsoids, oblique, subject_for_tests
 
 from medseg import sampling
 from medseg.geometry import Geometry
-from medseg.inference.restore import native_logits, restore, restore_probabilities
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Placement
+from medseg.prepare.restore import native_logits, restore, restore_probabilities
 
 
 def sure_logits(prepared, plan):

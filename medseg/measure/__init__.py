@@ -1,0 +1,1 @@
+"""A case -> its facts: measured once, kept by content."""
