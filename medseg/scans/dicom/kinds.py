@@ -5,26 +5,8 @@ from typing import Literal, NamedTuple
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SEGMENTATIONS = (_STORAGE + "66.4", _STORAGE + "66.7")
 _DIRECTORY = "1.2.840.10008.1.3.10"
-_SEEN_FROM_OUTSIDE = frozenset(
-    [
-        "CR",
-        "DX",
-        "MG",
-        "IO",
-        "PX",
-        "RG",
-        "RF",
-        "XA",
-        "US",
-        "IVUS",
-        "NM",
-        "XC",
-        "ES",
-        "GM",
-        "SM",
-        "OP",
-    ]
-    + ["OT", "SC", "DG", "BMD", "ECG", "AU", "DOC", "HC", "TG", ""]
+_PICTURES = frozenset(
+    "CR DX MG IO PX RG RF XA US IVUS NM XC ES GM SM OP OT SC DG BMD ECG AU DOC HC TG".split()
 )
 """Modalities whose images are flat pictures: none lies behind another."""
 _LEFT_OUT = {
@@ -91,4 +73,4 @@ def kind_of(storage_class: str, has_pixels: bool) -> Kind:
 
 def is_picture(modality: str) -> bool:
     """Whether images of a modality are flat pictures, each complete in itself."""
-    return modality.upper() in _SEEN_FROM_OUTSIDE
+    return not modality or modality.upper() in _PICTURES
