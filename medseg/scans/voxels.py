@@ -1,0 +1,70 @@
+"""What the readers of all formats give, and what they check before anything is allocated."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import ScanError
+from medseg.geometry import Geometry, Size
+
+MAX_VALUES = 2**31
+"""Voxels x channels that a header may announce: 8 GiB as float32, four whole-body CT scans.
+More is refused before anything is allocated."""
+
+
+class Voxels(NamedTuple):
+    """What a file holds: values (channels, *size) in a type that keeps them exact; their grid."""
+
+    values: npt.NDArray[Any]
+    geometry: Geometry
+
+
+class Header(NamedTuple):
+    """What a file announces before a voxel is read.
+
+    Attributes:
+        geometry: The grid.
+        channels: Values per voxel.
+        plane: Whether it holds a plane, rather than a volume of one slice.
+    """
+
+    geometry: Geometry
+    channels: int = 1
+    plane: bool = False
+
+
+def check_announced(name: str, shape: Sequence[int]) -> None:
+    """Refuse what no scan can be. Python integers cannot overflow, whatever the header says.
+
+    Raises:
+        ScanError: If `shape` is of no values, or of more than `MAX_VALUES`.
+    """
+    count = 1
+    for length in shape:
+        count *= int(length)
+    if min(shape, default=0) < 1 or count > MAX_VALUES:
+        raise ScanError(
+            name,
+            f"its header announces {'x'.join(str(int(length)) for length in shape)} values, "
+            f"between 1 and {MAX_VALUES} can be read",
+            "export it again, or crop it",
+        )
+
+
+def placed_grid(
+    name: str, size: Sequence[int], affine: npt.NDArray[np.float64], *, placed: bool = True
+) -> Geometry:
+    """The grid of a file that states a voxel-to-RAS matrix, in mm.
+
+    Raises:
+        ScanError: If the matrix puts voxels nowhere.
+    """
+    i, j, k = (int(length) for length in size)
+    grid: Size = (i, j, k)
+    try:
+        return Geometry.from_affine(grid, affine, placed=placed)
+    except ValueError as error:
+        what = f"its header does not say where it lies ({error})"
+        raise ScanError(name, what, "export it again") from error
