@@ -121,14 +121,17 @@ def _picture() -> Module:
     return pictures
 
 
-def _has_header(path: Path) -> bool:
-    """`.img` alone may be anything: a raw disk, a map."""
-    return any(path.with_suffix(suffix).is_file() for suffix in (".hdr", ".HDR", ".Hdr"))
+def header_beside(path: Path) -> Path | None:
+    """The other half of a pair of .hdr and .img, in whatever case. `.img` alone may be anything."""
+    half = "img" if path.suffix.lower() == ".hdr" else "hdr"
+    spelled = (f".{half}", f".{half.upper()}", f".{half.title()}")
+    halves = (path.with_suffix(suffix) for suffix in spelled)
+    return next((other for other in halves if other.is_file()), None)
 
 
 FORMATS = (
     Format("NIfTI", (".nii", ".nii.gz"), _nifti),
-    Format("NIfTI or Analyze pair", (".img",), _pair, named=(".hdr",), listed=_has_header),
+    Format("NIfTI or Analyze pair", (".img",), _pair, named=(".hdr",), listed=lambda path: header_beside(path) is not None),
     Format("MetaImage", (".mha", ".mhd"), _meta),
     Format("NRRD", (".nrrd", ".nhdr"), _nrrd),
     Format("FreeSurfer", (".mgz", ".mgh"), _mgh),

@@ -68,3 +68,35 @@ def placed_grid(
     except ValueError as error:
         what = f"its header does not say where it lies ({error})"
         raise ScanError(name, what, "export it again") from error
+
+
+def lps_grid(
+    name: str,
+    size: Sequence[int],
+    axes: npt.NDArray[np.float64],
+    origin: Sequence[float],
+    *,
+    placed: bool = True,
+) -> Geometry:
+    """The grid of a file that speaks of LPS, as ITK does, in mm; a plane gets a third axis.
+
+    Args:
+        name: The file's name, for messages.
+        size: Two or three lengths.
+        axes: Steps from voxel to voxel, one row per axis, of two or three coordinates.
+        origin: Centre of the first voxel, in as many coordinates.
+        placed: Whether the file states a position.
+
+    Raises:
+        ScanError: If voxels lie nowhere.
+    """
+    affine = np.eye(4)
+    number, coordinates = axes.shape
+    affine[:coordinates, :number] = axes.T
+    affine[:coordinates, 3] = origin
+    if number == 2 and coordinates == 3:
+        normal = np.cross(axes[0], axes[1])
+        length = float(np.linalg.norm(normal))
+        affine[:3, 2] = normal / length if length else normal
+    affine[:2] *= -1
+    return placed_grid(name, (*size, 1)[:3], affine, placed=placed)
