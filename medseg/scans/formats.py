@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from medseg.geometry import Geometry
-    from medseg.scans.voxels import Header, Voxels
+    from medseg.scans.voxels import Header, Segment, Voxels
 
 
 class Module(Protocol):
@@ -52,6 +52,17 @@ class Module(Protocol):
         ...
 
 
+class SegmentsModule(Protocol):
+    """What the module of a format holds whose label files name their classes themselves."""
+
+    def segments(self, path: Path, /) -> "tuple[Segment, ...]":
+        """What a file's header names, without reading a voxel; nothing if it names none.
+
+        The format's `read` gives such a file's layers as channels.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Format:
     """One entry.
@@ -66,6 +77,7 @@ class Format:
         named: Suffixes that are read when a user names such a file, but not listed.
         listed: Whether a file that ends so is one indeed; looks beside it at most.
         sniff: For files whose name tells nothing: whether the first 132 bytes are of this format.
+        segments: Imports the module that knows such labels' names, where the format has any.
     """
 
     name: str
@@ -77,6 +89,7 @@ class Format:
     named: tuple[str, ...] = ()
     listed: Callable[[Path], bool] = lambda _path: True
     sniff: Callable[[bytes], bool] | None = None
+    segments: Callable[[], SegmentsModule] | None = None
 
 
 def _nifti() -> Module:
@@ -101,6 +114,12 @@ def _nrrd() -> Module:
     from medseg.scans import nrrd
 
     return nrrd
+
+
+def _nrrd_segments() -> SegmentsModule:
+    from medseg.scans import nrrd_segments
+
+    return nrrd_segments
 
 
 def _mgh() -> Module:
@@ -133,7 +152,7 @@ FORMATS = (
     Format("NIfTI", (".nii", ".nii.gz"), _nifti),
     Format("NIfTI or Analyze pair", (".img",), _pair, named=(".hdr",), listed=lambda path: header_beside(path) is not None),
     Format("MetaImage", (".mha", ".mhd"), _meta),
-    Format("NRRD", (".nrrd", ".nhdr"), _nrrd),
+    Format("NRRD", (".nrrd", ".nhdr"), _nrrd, segments=_nrrd_segments),
     Format("FreeSurfer", (".mgz", ".mgh"), _mgh),
     Format("PNG", (".png",), _picture, world=False),
     Format("TIFF", (".tif", ".tiff"), _tiff, world=False),

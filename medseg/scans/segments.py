@@ -1,56 +1,38 @@
-"""Label files that name their classes themselves: 3D Slicer's .seg.nrrd.
+"""Label files that name their classes themselves: 3D Slicer's .seg.nrrd, DICOM SEG.
 
-Its numbers follow the order in which segments were made, and differ from file to file. The names
+Their numbers follow the order in which segments were made, and differ from file to file. The names
 are what the segments are.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.scans.decode import attempt
-from medseg.scans.nrrd import read as read_nrrd
-from medseg.scans.nrrd_header import NrrdHeader, axes_of, parse
-from medseg.scans.voxels import Voxels
+from medseg.scans.formats import Format, format_of
+from medseg.scans.voxels import Segment, Voxels
 
-MAX_SEGMENTS = 10_000
-
-
-class Segment(NamedTuple):
-    """One class of one file.
-
-    Attributes:
-        name: What the file calls it.
-        value: The value that its voxels have.
-        layer: In which layer of the file.
-    """
-
-    name: str
-    value: int
-    layer: int = 0
-
-
-def names_segments(path: Path) -> bool:
-    """Whether a file's name says that it names its segments: its header is worth a look."""
-    return path.name.lower().endswith((".nrrd", ".nhdr"))
+__all__ = ["Segment", "decode_segments", "segment_names"]
 
 
 def segment_names(path: Path) -> tuple[Segment, ...]:
     """The segments that a file's header names; nothing for a file that names none.
 
-    A segment without a name goes by its ID. Several of one name are one class.
+    Several segments of one name are one class.
 
     Raises:
         ScanError: If the header cannot be read.
         MachineError: If this machine could not read it.
+        OSError: If a file without a known suffix cannot be opened.
     """
-    if not names_segments(path):
+    entry = format_of(path)
+    if entry is None or entry.segments is None:
         return ()
-    return attempt(path, lambda _: _segments(parse(path)))
+    return attempt(path, lambda entry: _segments(path, entry))
 
 
 def decode_segments(path: Path, names: Sequence[str], *, layered: bool = False) -> Voxels:
@@ -70,73 +52,56 @@ def decode_segments(path: Path, names: Sequence[str], *, layered: bool = False) 
             overlap where they must not, or as `decode`.
         MachineError: As `decode`.
     """
-    return attempt(path, lambda _: _read(path, names, layered))
+    return attempt(path, lambda entry: _read(path, entry, list(names), layered))
 
 
-def _segments(header: NrrdHeader) -> tuple[Segment, ...]:
-    keys = header.keys
-    numbers = [
-        int(key[7:-3])
-        for key in keys
-        if key.startswith("Segment") and key.endswith("_ID") and key[7:-3].isdecimal()
-    ]
-    if len(numbers) > MAX_SEGMENTS:
-        raise ScanError(header.name, f"{len(numbers)} segments", f"at most {MAX_SEGMENTS} are read")
-    # Before Slicer 4.11 each segment was a layer of 0 and 1, and had no value.
-    found: list[Segment] = []
-    for place, number in enumerate(sorted(numbers)):
-        start = f"Segment{number}_"
-        name = keys.get(start + "Name", "").strip() or keys[start + "ID"].strip()
-        old = start + "LabelValue" not in keys
-        value = _whole(header, start + "LabelValue", 1)
-        layer = _whole(header, start + "Layer", place if old else 0)
-        found.append(Segment(" ".join(name.split()) or f"segment {number}", value, layer))
-    return tuple(found)
+def _segments(path: Path, entry: Format) -> tuple[Segment, ...]:
+    return () if entry.segments is None else entry.segments().segments(path)
 
 
-def _whole(header: NrrdHeader, key: str, default: int) -> int:
-    text = header.keys.get(key, str(default)).strip()
-    if not text.lstrip("-").isdecimal():
-        raise ScanError(header.name, f"its header has {key}:={text[:40]}", "save it again")
-    return int(text)
-
-
-def _read(path: Path, names: Sequence[str], layered: bool) -> Voxels:
-    header = parse(path)
-    segments = _segments(header)
-    foreign = [segment.name for segment in segments if segment.name not in names]
-    if foreign:
-        what = f"its segment '{foreign[0]}' is none of the classes {', '.join(names)}"
-        raise ScanError(path.name, what, "rename or remove it")
-    axes = axes_of(header)
-    layers = 1 if axes.range is None else axes.size[axes.range]
-    outside = [segment for segment in segments if not 0 <= segment.layer < layers]
-    if outside:
-        what = f"its segment '{outside[0].name}' is in layer {outside[0].layer} of {layers}"
-        raise ScanError(path.name, what, "save it again")
-    values, geometry = read_nrrd(path, colours=False)
-    kind = np.uint8 if len(names) < 256 else np.uint16
-    classes = {segment: 1 + list(names).index(segment.name) for segment in segments}
+def _read(path: Path, entry: Format, names: list[str], layered: bool) -> Voxels:
+    segments = _segments(path, entry)
+    if not segments:
+        raise ScanError(path.name, "names no segments, as the others do", "name them all, or none")
+    values, geometry = entry.module().read(path, colours=False)
+    _check(path.name, segments, names, len(values))
+    numbers = {segment: 1 + names.index(segment.name) for segment in segments}
     if layered:
         masks = np.zeros((len(names), *geometry.size), np.uint8)
-        for segment, number in classes.items():
+        for segment, number in numbers.items():
             masks[number - 1] |= values[segment.layer] == segment.value
-        _check_known(path.name, values, segments)
+        for layer, stored in enumerate(values):
+            _check_known(path.name, stored, [s.value for s in segments if s.layer == layer])
         return Voxels(masks, geometry)
-    _check_known(path.name, values, segments)
-    label = np.zeros((1, *geometry.size), kind)
+    label = np.zeros((1, *geometry.size), np.uint8 if len(names) < 256 else np.uint16)
     for layer, stored in enumerate(values):
-        here = [segment for segment in segments if segment.layer == layer]
-        _add_layer(path.name, label[0], stored, {s.value: classes[s] for s in here})
+        here = {s.value: number for s, number in numbers.items() if s.layer == layer}
+        _check_known(path.name, stored, list(here))
+        _add_layer(path.name, label[0], stored, here)
     return Voxels(label, geometry)
 
 
-def _check_known(name: str, values: npt.NDArray[Any], segments: Sequence[Segment]) -> None:
-    for layer, stored in enumerate(values):
-        known = [0, *(segment.value for segment in segments if segment.layer == layer)]
-        strange = ~np.isin(stored, known)
+def _check(name: str, segments: Sequence[Segment], names: Sequence[str], layers: int) -> None:
+    """Every segment is a class, in a layer that is there, with a value of its own."""
+    taken: dict[tuple[int, int], str] = {}
+    for segment in segments:
+        if segment.name not in names:
+            what = f"its segment '{segment.name}' is none of the classes {', '.join(names)}"
+            raise ScanError(name, what, "rename or remove it")
+        if not 0 <= segment.layer < layers:
+            what = f"its segment '{segment.name}' is in layer {segment.layer} of {layers}"
+            raise ScanError(name, what, "save it again")
+        other = taken.setdefault((segment.layer, segment.value), segment.name)
+        if other != segment.name:
+            what = f"its segments '{other}' and '{segment.name}' have the value {segment.value}"
+            raise ScanError(name, f"{what} both", "save it again")
+
+
+def _check_known(name: str, stored: npt.NDArray[Any], values: list[int]) -> None:
+    for index in range(stored.shape[2]):
+        strange = ~np.isin(stored[:, :, index], [0, *values])
         if strange.any():
-            what = f"holds the value {stored[strange][0]}, which none of its segments has"
+            what = f"holds the value {stored[:, :, index][strange][0]}, which no segment has"
             raise ScanError(name, what, "save it again, or remove those voxels")
 
 
@@ -147,8 +112,8 @@ def _add_layer(
     for index in range(stored.shape[2]):
         for value, number in numbers.items():
             mask = stored[:, :, index] == value
-            taken = label[:, :, index][mask]
-            if (taken[taken != 0] != number).any():
-                what = f"its segments overlap, {number} with {taken[taken != 0][0]}"
+            others = label[:, :, index][mask]
+            if ((others != 0) & (others != number)).any():
+                what = "its segments overlap, and one label map cannot hold both"
                 raise ScanError(name, what, "let each class be a mask: --task multilabel")
             label[:, :, index][mask] = number

@@ -35,6 +35,20 @@ class Header(NamedTuple):
     plane: bool = False
 
 
+class Segment(NamedTuple):
+    """One class that a label file names itself.
+
+    Attributes:
+        name: What the file calls it.
+        value: The value that its voxels have.
+        layer: In which layer of the file.
+    """
+
+    name: str
+    value: int
+    layer: int = 0
+
+
 def check_announced(name: str, shape: Sequence[int]) -> None:
     """Refuse what no scan can be. Python integers cannot overflow, whatever the header says.
 
