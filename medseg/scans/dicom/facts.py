@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from medseg.errors import ScanError
 from medseg.scans.dicom.header import (
     IDENTITY,
+    PALETTE,
     first_item,
     number_of,
     numbers_of,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _MAX_FRAMES = 2**17
+_FARTHEST_MM = 1e5
+"""Beyond 100 m nobody lies in a scanner; nor has a pixel that size, or its inverse."""
 _MARKS = (
     ("stack", "FrameContentSequence", "StackID", ""),
     ("time", "FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
@@ -93,6 +96,7 @@ class Facts(NamedTuple):
         bits: Of a stored value.
         signed: Whether stored values may be negative.
         table: Whether a table says what the values mean.
+        gray_palette: Whether its palette, if it has one, holds nothing but grays.
         picture: Whether it is a flat picture, which nothing lies behind.
         frames: Its slices.
         problem: What is wrong with it and what to do; nothing where it can be read.
@@ -112,6 +116,7 @@ class Facts(NamedTuple):
     bits: int = 16
     signed: bool = False
     table: bool = False
+    gray_palette: bool = False
     picture: bool = False
     frames: tuple[Frame, ...] = ()
     problem: tuple[str, str] | None = None
@@ -168,6 +173,7 @@ def _understood(path: Path, header: "Dataset") -> Facts:
         min(max(whole_of(header, "BitsStored", whole_of(header, "BitsAllocated", 16)), 1), 64),
         whole_of(header, "PixelRepresentation") == 1,
         value_of(header, "ModalityLUTSequence") is not None,
+        _has_gray_palette(header),
         is_picture(modality),
     )
     if value_of(header, "ConcatenationUID") is not None and count > 1:
@@ -177,6 +183,12 @@ def _understood(path: Path, header: "Dataset") -> Facts:
         what = f"announces {count} frames, {_MAX_FRAMES} can be read"
         return facts._replace(problem=(what, "export it again"))
     return facts._replace(frames=tuple(_frames(path, header, count)))
+
+
+def _has_gray_palette(header: "Dataset") -> bool:
+    values = [value_of(header, name) for name in PALETTE]
+    red, green, blue = values[0:3], values[3:6], values[6:9]
+    return any(part is not None for part in red) and red == green == blue
 
 
 def _frames(path: Path, header: "Dataset", count: int) -> Iterator[Frame]:
@@ -207,30 +219,32 @@ def _frame(
                 return item
         return header if lone else None
 
-    def placed(sequence: str, keyword: str, count: int) -> tuple[float, ...] | None:
-        return numbers_of(holder(sequence, keyword), keyword, count)
+    def placed(sequence: str, keyword: str, count: int, most: float) -> tuple[float, ...] | None:
+        found = numbers_of(holder(sequence, keyword), keyword, count)
+        return found if found is not None and max(map(abs, found)) <= most else None
 
     measures = holder("PixelMeasuresSequence", "PixelSpacing") or header
     spacing = next(
         (
             found
             for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-            if (found := numbers_of(measures, keyword, 2)) is not None and min(found) > 0
+            if (found := numbers_of(measures, keyword, 2)) is not None
+            and 1 / _FARTHEST_MM < min(found) <= max(found) < _FARTHEST_MM
         ),
         None,
     )
     scaled = holder("PixelValueTransformationSequence", "RescaleSlope") or header
     slope, intercept = number_of(scaled, "RescaleSlope"), number_of(scaled, "RescaleIntercept")
     thickness = number_of(measures, "SpacingBetweenSlices") or number_of(measures, "SliceThickness")
-    position = placed("PlanePositionSequence", "ImagePositionPatient", 3)
-    orientation = placed("PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    position = placed("PlanePositionSequence", "ImagePositionPatient", 3, _FARTHEST_MM)
+    orientation = placed("PlaneOrientationSequence", "ImageOrientationPatient", 6, 1.1)
     return Frame(
         path,
         index,
         position,
         orientation,
         spacing,
-        abs(thickness or 0.0),
+        min(abs(thickness or 0.0), _FARTHEST_MM),
         1.0 if slope is None else slope,
         0.0 if intercept is None else intercept,
         whole_of(header, "InstanceNumber"),

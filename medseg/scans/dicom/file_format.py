@@ -3,43 +3,39 @@
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.geometry import Geometry
-from medseg.scans.decode import Voxels
-from medseg.scans.dicom.read import read_series
-from medseg.scans.dicom.segmentation import read_segments, segment_names
+from medseg.geometry import Array, Geometry
+from medseg.scans.dicom.read import channels_of, read_series
+from medseg.scans.dicom.segmentation import read_segmentation, segmentation_grid, segments
 from medseg.scans.dicom.series import series_of
+from medseg.scans.voxels import Header, Voxels
+
+__all__ = ["files_of", "header", "read", "segments", "write"]
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """All files of the series that a path stands for.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
+    """All files of the series that a path stands for, in slice order."""
     return series_of(path).files
 
 
-def grid_of(path: Path) -> Geometry:
-    """The grid of a series, without reading a voxel.
-
-    Raises:
-        ScanError: If it cannot be read.
-    """
+def header(path: Path) -> Header:
+    """Grid and channels, without reading a voxel."""
     series = series_of(path)
     series.check()
     if series.geometry is None:
-        raise ScanError(path.name, "a segmentation, not an image", "use it as a label")
-    return series.geometry
+        layers = {segment.layer for segment in segments(path)}
+        return Header(segmentation_grid(path), len(layers))
+    return Header(series.geometry, channels_of(series), not series.geometry.world)
 
 
 def read(path: Path, *, colours: bool) -> Voxels:
-    """All voxels of a series; of a segmentation, its segments numbered as the file lists them.
-
-    Raises:
-        ScanError: If it cannot be read.
-    """
+    """All voxels of a series; of a segmentation, as `segments` states them."""
     series = series_of(path)
-    if series.is_labels and series.problem is None:
-        return read_segments(path, segment_names(path))
+    series.check()
+    if series.is_labels:
+        return read_segmentation(path)
     return read_series(path, colours=colours)
+
+
+def write(_values: Array, _geometry: Geometry, path: Path, _like: Path | None, /) -> None:
+    """DICOM is read, not written: masks of its scans are NIfTI."""
+    raise ScanError(path.name, "DICOM is not written", "name a file that ends with .nii.gz")

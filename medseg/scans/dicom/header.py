@@ -40,6 +40,15 @@ TAGS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("SegmentSequence", "SegmentationType", "MaximumFractionalValue", "PixelPaddingValue"),
 )
+PALETTE = tuple(
+    name
+    for colour in ("Red", "Green", "Blue")
+    for name in (
+        f"{colour}PaletteColorLookupTableDescriptor",
+        f"{colour}PaletteColorLookupTableData",
+        f"Segmented{colour}PaletteColorLookupTableData",
+    )
+)
 IDENTITY = (
     *("PatientName", "PatientID", "OtherPatientNames", "OtherPatientIDs", "PatientBirthName"),
     *("PatientMotherBirthName", "PatientBirthDate", "AccessionNumber", "StudyID", "StudyDate"),
@@ -116,7 +125,7 @@ def reading(path: Path) -> Generator[None, None, None]:
         raise ScanError(path.name, what, "copy or export it again") from error
 
 
-def read_header(path: Path, tags: Iterable[str] = TAGS + IDENTITY) -> "Dataset":
+def read_header(path: Path, tags: Iterable[str] = TAGS + PALETTE + IDENTITY) -> "Dataset":
     """The elements of a file that are asked for, without its pixels.
 
     To be called within `reading`.

@@ -6,8 +6,8 @@ _STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SEGMENTATIONS = (_STORAGE + "66.4", _STORAGE + "66.7")
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _PICTURES = frozenset(
-    "CR DX MG IO PX RG RF XA US IVUS NM XC ES GM SM OP OT SC DG BMD ECG AU DOC HC TG".split()
-)
+    ["CR", "DX", "MG", "IO", "PX", "RG", "RF", "XA", "US", "IVUS", "NM", "XC", "ES", "GM", "SM"]
+) | {"OP", "OT", "SC", "DG", "BMD", "ECG", "AU", "DOC", "HC", "TG"}
 """Modalities whose images are flat pictures: none lies behind another."""
 _LEFT_OUT = {
     "66": "raw data",

@@ -9,21 +9,18 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.scans.dicom.codestream import stated_size
-from medseg.scans.dicom.header import CappedFile, check_inflated
+from medseg.scans.dicom.header import PALETTE, CappedFile, check_inflated
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.uid import UID
 
 Array = npt.NDArray[Any]
-_LOOKED_UP = ("Red", "Green", "Blue")
 _PIXELS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
     *("NumberOfFrames", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "ModalityLUTSequence"),
-    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _LOOKED_UP),
-    *(f"{colour}PaletteColorLookupTableData" for colour in _LOOKED_UP),
-    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _LOOKED_UP),
+    *PALETTE,
 )
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import ScanError
-from medseg.scans.decode import MAX_VALUES, Voxels
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
 from medseg.scans.dicom.header import reading
 from medseg.scans.dicom.pixels import as_colours, as_measured, decoded_frames
 from medseg.scans.dicom.series import Series, series_of
+from medseg.scans.voxels import Voxels, check_announced
 
 Array = npt.NDArray[Any]
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
@@ -42,8 +42,6 @@ def read_series(path: Path, *, colours: bool = True) -> Voxels:
     _check_size(series)
     with reading(series.first):
         stack = _stack(series, colours)
-    if series.facts.photometric == "PALETTE COLOR" and _is_gray(stack):
-        stack = stack[:1]
     return Voxels(stack.transpose(0, 3, 2, 1), series.geometry)
 
 
@@ -62,6 +60,7 @@ def _stack(series: Series, colours: bool) -> Array:
             place, frame = wanted.pop(index)
             if facts.photometric == "PALETTE COLOR" and colours:
                 pixels = as_colours(pixels, header)
+                pixels = pixels[..., 0] if facts.gray_palette else pixels
             elif facts.table:
                 pixels = as_measured(pixels, header)
             if stack is None:
@@ -121,13 +120,18 @@ def _check_size(series: Series) -> None:
     if flat is not None:
         what = "its rescale slope is 0, which makes all values equal"
         raise ScanError(flat.path.name, what, "export it again")
-    count = len(frames)
-    if facts.samples not in (1, 3, 4) or (
-        facts.rows * facts.columns * count * facts.samples > MAX_VALUES
-    ):
-        size = f"{facts.columns}x{facts.rows}x{count}x{facts.samples}"
-        what = f"its header announces {size} values, between 1 and {MAX_VALUES} can be read"
-        raise ScanError(series.first.name, what, "export it again, or crop it")
+    if facts.samples not in (1, 3, 4):
+        what = f"its header announces {facts.samples} values per pixel, 1 and 3 can be read"
+        raise ScanError(series.first.name, what, "export it again")
+    channels = channels_of(series)
+    check_announced(series.first.name, (facts.columns, facts.rows, len(frames), channels))
+
+
+def channels_of(series: Series) -> int:
+    """Values per voxel that `read_series` gives, without reading one."""
+    if series.facts.photometric == "PALETTE COLOR":
+        return 1 if series.facts.gray_palette else 3
+    return 1 if series.facts.samples == 1 else 3
 
 
 def _type(pixels: Array, series: Series) -> type[np.generic]:
@@ -179,7 +183,3 @@ def _place(target: Array, pixels: Array, frame: Frame, facts: Facts) -> None:
         wide = np.float64 if target.dtype.kind == "f" or pixels.dtype.kind == "f" else np.int64
         pixels = pixels.astype(wide) * wide(frame.slope) + wide(frame.intercept)
     target[...] = pixels
-
-
-def _is_gray(stack: Array) -> bool:
-    return len(stack) == 3 and bool((stack[0] == stack[1]).all() and (stack[0] == stack[2]).all())

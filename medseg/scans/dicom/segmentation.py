@@ -1,6 +1,6 @@
 """DICOM segmentations -> labels: segments by name, frames where their headers place them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
-from medseg.scans.decode import MAX_VALUES, Voxels
 from medseg.scans.dicom.facts import Facts, facts_of
 from medseg.scans.dicom.header import (
     first_item,
@@ -23,6 +22,7 @@ from medseg.scans.dicom.header import (
 )
 from medseg.scans.dicom.pixels import decoded_frames
 from medseg.scans.dicom.volumes import sparse_grid
+from medseg.scans.voxels import Segment, Voxels, check_announced
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -40,7 +40,7 @@ class Segmentation(NamedTuple):
     """What the header of a segmentation says.
 
     Attributes:
-        names: Segment number -> its name; equal names are told apart by a number.
+        names: Segment number -> its name.
         kind: BINARY, FRACTIONAL or LABELMAP.
         highest: The stored value of a voxel that lies wholly in a segment, if FRACTIONAL.
         overlap: Whether segments may share voxels: YES, NO, or neither.
@@ -56,28 +56,36 @@ class Segmentation(NamedTuple):
     spacing_mm: float
 
 
-def segment_names(path: Path) -> tuple[str, ...]:
-    """The names of a segmentation's segments, in the file's order. Reads the header only.
+def segments(path: Path) -> tuple[Segment, ...]:
+    """The segments that a file names: one layer of numbers, or a layer each where they overlap.
+
+    Reads frames only where the header does not say whether they do.
 
     Raises:
         ScanError: If it is no segmentation that can be read.
     """
-    return tuple(_stated(path)[1].names.values())
+    facts = facts_of(path)
+    if facts.kind.what != "labels":
+        return ()
+    names = _stated(path)[1].names.values()
+    if segments_overlap(path):
+        return tuple(Segment(name, 1, layer) for layer, name in enumerate(names))
+    return tuple(Segment(name, value) for value, name in enumerate(names, start=1))
 
 
 def segments_overlap(path: Path) -> bool:
-    """Whether a voxel lies in several segments. Reads frames only where the header does not say.
+    """Whether a voxel may lie in several segments.
 
     Raises:
         ScanError: If it is no segmentation that can be read.
     """
     facts, stated = _stated(path)
     if stated.kind == "LABELMAP" or len(stated.names) < 2 or stated.overlap in ("YES", "NO"):
-        return stated.overlap == "YES"
-    places = {frame.position for frame in facts.frames}
-    if len(places) == len(facts.frames):
+        return stated.overlap == "YES" and stated.kind != "LABELMAP"
+    if len({frame.position for frame in facts.frames}) == len(facts.frames):
         return False
-    return _shared_voxel(path, facts, stated) is not None
+    status = path.stat()
+    return _meet(path, status.st_size, status.st_mtime_ns)
 
 
 def segment_notes(path: Path) -> tuple[str, ...]:
@@ -90,52 +98,48 @@ def segment_notes(path: Path) -> tuple[str, ...]:
     return ("holds shares of voxels: those of at least half are taken",) if fractional else ()
 
 
-def read_segments(
-    path: Path, names: Sequence[str], layered: bool = False, grid: Geometry | None = None
-) -> Voxels:
-    """Read the segments that go by certain names.
-
-    Args:
-        path: A DICOM segmentation.
-        names: Those of the classes 1, 2, ...; what the file calls otherwise is not read.
-        layered: One mask of 0 and 1 per name, rather than one label map.
-        grid: That of the image. Where the segmentation's frames are slices of it, slices without a
-            frame are empty and the result is on this grid.
-
-    Returns:
-        (1, *size) with values 0 to n, or (n, *size); on the grid of the frames, which ends where
-        they do, unless `grid` is taken.
+def segmentation_grid(path: Path) -> Geometry:
+    """The grid of a segmentation, which ends where its frames do.
 
     Raises:
-        ScanError: If it cannot be read, or segments overlap and `layered` is false.
+        ScanError: If it is no segmentation that can be read.
+    """
+    facts, stated = _stated(path)
+    return _grid(path, facts, stated)[0]
+
+
+def read_segmentation(path: Path) -> Voxels:
+    """Read all segments, with the values and layers that `segments` states.
+
+    Slices without a frame are empty.
+
+    Returns:
+        (layers, *size) in the smallest type, on `segmentation_grid`.
+
+    Raises:
+        ScanError: If it cannot be read.
         MachineError: If the machine fails.
     """
     facts, stated = _stated(path)
-    own, places = _grid(path, facts, stated)
-    start, size = _on_grid(own, grid) if grid is not None else (0, own.size)
-    geometry = own if grid is None or size != grid.size else grid
-    values = {
-        number: names.index(name) + 1 for number, name in stated.names.items() if name in names
-    }
-    kind = np.uint8 if layered or len(names) < 256 else np.uint16
-    columns, rows, slices = size
-    labels = np.zeros((len(names) if layered else 1, slices, rows, columns), kind)
+    grid, places = _grid(path, facts, stated)
+    own = dict(zip(stated.names, segments(path), strict=True))
+    columns, rows, slices = grid.size
+    layers = 1 + max(segment.layer for segment in own.values())
+    check_announced(path.name, (columns, rows, slices, layers))
+    labels = np.zeros((layers, slices, rows, columns), np.uint8 if len(own) < 256 else np.uint16)
     for place, mask, number in _masks(path, facts, stated):
-        value = values.get(number)
-        if value is None:
-            continue
-        if layered:
-            labels[value - 1, start + places[place]] |= mask
-            continue
-        below = labels[0, start + places[place]]
+        if number not in own:
+            if stated.kind == "LABELMAP" and number == 0:
+                continue  # the background
+            what = f"holds the value {number}, which no segment has"
+            raise ScanError(path.name, what, "export it again")
+        below = labels[own[number].layer, places[place]]
         taken = below[mask]
-        others = taken[(taken != 0) & (taken != value)]
-        if len(others):
-            what = f"{names[int(others[0]) - 1]} and {names[value - 1]} overlap"
-            remedy = "export a segmentation without overlap, or one file per segment"
-            raise ScanError(path.name, what, remedy)
-        below[mask] = value
-    return Voxels(labels.transpose(0, 3, 2, 1), geometry)
+        if ((taken != 0) & (taken != own[number].value)).any():
+            what = "its segments overlap, and its header says that they do not"
+            raise ScanError(path.name, what, "export it again, or one file per segment")
+        below[mask] = own[number].value
+    return Voxels(labels.transpose(0, 3, 2, 1), grid)
 
 
 def _masks(
@@ -160,15 +164,17 @@ def _masks(
             raise ScanError(path.name, what, "copy or export it again")
 
 
-def _shared_voxel(path: Path, facts: Facts, stated: Segmentation) -> int | None:
-    """A place where two segments meet in one voxel."""
+@lru_cache(maxsize=4096)
+def _meet(path: Path, _size: int, _changed: int) -> bool:
+    """Whether two segments meet in one voxel."""
+    facts, stated = _stated(path)
     seen: dict[tuple[float, ...] | None, npt.NDArray[np.bool_]] = {}
     for index, mask, _ in _masks(path, facts, stated):
         position = facts.frames[index].position
         if position in seen and (seen[position] & mask).any():
-            return index
+            return True
         seen[position] = seen[position] | mask if position in seen else mask
-    return None
+    return False
 
 
 def _grid(path: Path, facts: Facts, stated: Segmentation) -> tuple[Geometry, list[int]]:
@@ -177,36 +183,14 @@ def _grid(path: Path, facts: Facts, stated: Segmentation) -> tuple[Geometry, lis
     if not isinstance(lattice.affine, np.ndarray):
         raise ScanError(path.name, *lattice.problem)
     count = max(lattice.places) + 1
-    if facts.rows * facts.columns * count > MAX_VALUES:
-        size = f"{facts.columns}x{facts.rows}x{count}"
-        what = f"its frames span {size} voxels, at most {MAX_VALUES} can be read"
-        raise ScanError(path.name, what, "export it again")
+    size = (facts.columns, facts.rows, count)
+    check_announced(path.name, size)
     try:
-        grid = Geometry.from_lps((facts.columns, facts.rows, count), lattice.affine)
+        grid = Geometry.from_lps(size, lattice.affine)
     except ValueError as error:
         what = "its header does not say where it lies"
         raise ScanError(path.name, what, "export it again") from error
     return grid, lattice.places
-
-
-def _on_grid(own: Geometry, grid: Geometry) -> tuple[int, tuple[int, int, int]]:
-    """The slice of the image that is the first of `own`, and the image's size; else 0 and its own.
-
-    A lone slice has no distance to a next one, so only its plane is compared.
-    """
-    apart = (0, own.size)
-    if not grid.world or own.size[:2] != grid.size[:2]:
-        return apart
-    corners = np.array(
-        [[i, j, k] for i in (0, own.size[0] - 1) for j in (0, own.size[1] - 1)
-         for k in (0, own.size[2] - 1)]
-    )  # fmt: skip
-    shift = grid.to_voxel(own.to_world(corners)) - corners
-    start = round(float(shift[0, 2]))
-    inside = start >= 0 and start + own.size[2] <= grid.size[2]
-    if not inside or np.abs(shift - [0, 0, start]).max() > 0.05:
-        return apart
-    return start, grid.size
 
 
 def _stated(path: Path) -> tuple[Facts, Segmentation]:
@@ -248,15 +232,13 @@ def _segmentation(path: Path, _size: int, _changed: int) -> Segmentation:
 
 
 def _names(header: "Dataset") -> dict[int, str]:
-    """Unique, printable and short; a segment without a name is called by its number."""
+    """Printable and short; a segment without a name is called by its number."""
     found: dict[int, str] = {}
     for item in list(value_of(header, "SegmentSequence") or ())[:_MAX_SEGMENTS]:
         number = whole_of(item, "SegmentNumber", -1)
         text = text_of(item, "SegmentLabel") or text_of(item, "SegmentDescription")
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:64]
         name = text or f"segment {number}"
-        if name in found.values():
-            name = f"{name} {number}"
         if number >= 0:
             found[number] = name
     return found

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -16,6 +16,7 @@ from medseg.scans.dicom.volumes import Volume, as_geometry, volumes
 from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
 from medseg.scans.names import natural_key
 
+_LISTED = 30
 _UID = re.compile(r"(?:\d+\.){4,}\d+")
 _OTHERS = frozenset(IMAGE_SUFFIXES) - frozenset(SUFFIXES)
 _NEVER = frozenset([".txt", ".json", ".csv", ".xml", ".zip", ".gz", ".pdf", ".py", ".md", ".html"])
@@ -226,34 +227,48 @@ def named_path(path: Path) -> Path:
     return path.parent / name if name else path.parent
 
 
-def pick(found: Sequence[Series], wanted: str, subject: str) -> Series:
-    """The series that a user means.
-
-    Args:
-        found: Those there are.
-        wanted: Its number, its identifier, or a part of its description.
-        subject: Where they are, for the message.
+def first_file(path: Path) -> Path:
+    """The path that stands for the series a file belongs to.
 
     Raises:
-        ScanError: If none or several fit; it lists them.
+        ScanError: If it is no DICOM file.
+        OSError: If its folder cannot be listed.
     """
+    return series_of(path).first
+
+
+def is_first(path: Path) -> bool:
+    """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan."""
+    try:
+        series = series_of(path)
+    except (ScanError, OSError):
+        return False
+    return series.facts.kind.what != "other" and series.first == path.parent / path.name
+
+
+def chosen(paths: Sequence[Path], wanted: str) -> list[Path]:
+    """Of the paths that stand for series, those that the user means.
+
+    Args:
+        paths: First files of series; files of other formats are not series, and left out.
+        wanted: A series' number, its identifier, its name, or a part of its description. Several
+            may fit, such as one of each patient.
+
+    Raises:
+        ScanError: If none fits; it lists them.
+    """
+    found = [series_of(path) for path in paths if may_be_dicom(path)]
     images = [one for one in found if one.facts.kind.what == "image"]
     text = wanted.strip().casefold()
-    for fitting in (
-        [one for one in images if text == str(one.facts.number)],
-        [one for one in images if text and text == one.facts.series],
-        [one for one in images if text and text == one.name.casefold()],
-        [one for one in images if text and text in one.description.casefold()],
-    ):
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            what = f"--series {wanted} fits {len(fitting)} of them: {lines(fitting)}"
-            raise ScanError(subject, what, "give more of the description, or the series' number")
-    what = f"no series is or is called {wanted}; there are {lines(images) or 'none'}"
-    raise ScanError(subject, what, "give a number, or a part of a description")
-
-
-def lines(found: Iterable[Series]) -> str:
-    """Series in one line."""
-    return "; ".join(one.line for one in found)
+    exact = [
+        one
+        for one in images
+        if text in (str(one.facts.number), one.facts.series.casefold(), one.name.casefold())
+    ]
+    fitting = exact or [one for one in images if text and text in one.description.casefold()]
+    if not fitting:
+        listed = "; ".join(one.line for one in images[:_LISTED]) or "no DICOM series"
+        more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
+        what = f"fits none of the inputs: {listed}{more}"
+        raise ScanError(f"series = {wanted}", what, "give a number, or a part of a description")
+    return [one.first for one in fitting]
