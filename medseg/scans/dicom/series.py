@@ -163,7 +163,14 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
             frames += one.frames
         else:
             copies.setdefault(original, []).append(one.path)
-    for volume in volumes(frames, group[0].picture):
+    found = volumes(frames, group[0].picture)
+    if len(found) > 1 and len({frame.path for frame in frames}) == 1:
+        # One path stands for one volume: none of them is taken for all.
+        said = [f"{one.mark or 'one'} of {len(one.frames)} slices" for one in found[:4]]
+        what = f"one file of {len(found)} volumes: {', '.join(said)}" + ", ..." * (len(found) > 4)
+        problem = (what, "export them as a series each, or convert the one you mean to .nii.gz")
+        found = [Volume(tuple(frames), problem=problem)]
+    for volume in found:
         files = tuple(dict.fromkeys(frame.path for frame in volume.frames))
         first = by_path[files[0]]
         problem, geometry = volume.problem, None
