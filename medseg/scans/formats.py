@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from medseg.scans.voxels import Header, Segment, Voxels
 
 
+ALL_INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32", "int64")
+_SIGNED = ("uint8", "int16", "int32")
+_BYTE = ("uint8",)
+
+
 class Module(Protocol):
     """What a format's module holds.
 
@@ -44,10 +49,13 @@ class Module(Protocol):
         path: Path,
         like: Path | None,
         /,
+        *,
+        plane: bool,
     ) -> None:
         """Write (channels, *size), as `like` of the same format states its position.
 
-        A format whose `masks` names another suffix is never asked.
+        `plane`: a grid of one slice is written as a plane. A format whose `masks` names another
+        suffix is never asked for a mask.
         """
         ...
 
@@ -86,6 +94,8 @@ class Format:
         world: Whether it states spacing, origin and direction.
         lossy: Whether its compression changes values: fine for photographs, never for labels.
         masks: The suffix in which a mask of such a scan is written; empty for the scan's own.
+        integers: Types that label values can have, smallest first.
+        fractions: Whether it holds float32.
         named: Suffixes that are read when a user names such a file, but not listed.
         listed: Whether a file that ends so is one indeed; looks beside it at most.
         sniff: For files whose name tells nothing: whether the first 132 bytes are of this format.
@@ -99,6 +109,8 @@ class Format:
     world: bool = True
     lossy: bool = False
     masks: str = ""
+    integers: tuple[str, ...] = ALL_INTEGERS
+    fractions: bool = True
     named: tuple[str, ...] = ()
     listed: Callable[[Path], bool] = lambda _path: True
     sniff: Callable[[bytes], bool] | None = None
@@ -142,16 +154,10 @@ def _mgh() -> Module:
     return mgh
 
 
-def _tiff() -> Module:
-    from medseg.scans import tiff
+def _flat() -> Module:
+    from medseg.scans import flat
 
-    return tiff
-
-
-def _picture() -> Module:
-    from medseg.scans import pictures
-
-    return pictures
+    return flat
 
 
 def _dicom() -> Module:
@@ -194,10 +200,17 @@ def header_beside(path: Path) -> Path | None:
 
 FORMATS = (
     Format("NIfTI", (".nii", ".nii.gz"), _nifti),
-    Format("NIfTI or Analyze pair", (".img",), _pair, named=(".hdr",), listed=lambda path: header_beside(path) is not None),
+    Format(
+        "NIfTI or Analyze pair",
+        (".img",),
+        _pair,
+        named=(".hdr",),
+        listed=lambda path: header_beside(path) is not None,
+        integers=_SIGNED,
+    ),
     Format("MetaImage", (".mha", ".mhd"), _meta),
     Format("NRRD", (".nrrd", ".nhdr"), _nrrd, segments=_nrrd_segments),
-    Format("FreeSurfer", (".mgz", ".mgh"), _mgh),
+    Format("FreeSurfer", (".mgz", ".mgh"), _mgh, integers=_SIGNED),
     Format(
         "DICOM",
         (".dcm", ".dicom", ".ima"),
@@ -208,11 +221,20 @@ FORMATS = (
         segments=_dicom_segments,
         series=_dicom_series,
     ),
-    Format("PNG", (".png",), _picture, world=False),
-    Format("TIFF", (".tif", ".tiff"), _tiff, world=False),
-    Format("BMP", (".bmp",), _picture, world=False),
-    Format("GIF", (".gif",), _picture, world=False, masks=".png"),
-    Format("JPEG", (".jpg", ".jpeg"), _picture, world=False, lossy=True, masks=".png"),
+    Format("PNG", (".png",), _flat, world=False, integers=("uint8", "uint16"), fractions=False),
+    Format("TIFF", (".tif", ".tiff"), _flat, world=False),
+    Format("BMP", (".bmp",), _flat, world=False, integers=_BYTE, fractions=False),
+    Format("GIF", (".gif",), _flat, world=False, masks=".png", integers=_BYTE, fractions=False),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg"),
+        _flat,
+        world=False,
+        lossy=True,
+        masks=".png",
+        integers=_BYTE,
+        fractions=False,
+    ),
 )
 
 _BY_SUFFIX = {suffix: entry for entry in FORMATS for suffix in (*entry.suffixes, *entry.named)}

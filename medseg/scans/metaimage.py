@@ -72,15 +72,16 @@ def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
     parts = _parts(path, parsed, count * stored.itemsize)
     values = read_numbers(path.name, parts, count, stored)
     values = values.reshape((grid.vectors, *grid.geometry.size, grid.frames), order="F")
-    return Voxels(values[..., 0] if grid.frames == 1 else np.moveaxis(values[0], -1, 0), grid.geometry)
+    return Voxels(
+        values[..., 0] if grid.frames == 1 else np.moveaxis(values[0], -1, 0), grid.geometry
+    )
 
 
 def write(
-    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /
+    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /, *, plane: bool
 ) -> None:
     """Write (channels, *size), compressed, in the unit of the scan's positions."""
     source = _parse(like).fields if like is not None else {}
-    plane = bool(source) and source.get("ndims") == "2" and geometry.size[2] == 1
     unit = source.get("distanceunits", "")
     scale, axes = _UNITS_MM.get(unit.lower(), 1.0), 2 if plane else 3
     local = path.suffix.lower() == ".mha"

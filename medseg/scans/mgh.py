@@ -38,7 +38,9 @@ def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
     part = Part(path, 0, "deflate", _LENGTH) if is_gzip(path) else Part(path, _LENGTH)
     count = int(np.prod(geometry.size, dtype=np.int64)) * channels
     values = read_numbers(path.name, [part], count, stored)
-    return Voxels(np.moveaxis(values.reshape((*geometry.size, channels), order="F"), -1, 0), geometry)
+    return Voxels(
+        np.moveaxis(values.reshape((*geometry.size, channels), order="F"), -1, 0), geometry
+    )
 
 
 def write(
@@ -47,6 +49,8 @@ def write(
     path: Path,
     like: Path | None,  # noqa: ARG001
     /,
+    *,
+    plane: bool,
 ) -> None:
     """Write (channels, *size)."""
     codes = {np.dtype(text).newbyteorder("="): code for code, text in _TYPES.items()}

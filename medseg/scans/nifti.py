@@ -231,11 +231,10 @@ def _whole_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dty
 
 
 def write(
-    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /
+    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /, *, plane: bool
 ) -> None:
     """Write (channels, *size) in the array's type; several channels are the fourth axis."""
     source = nifti_fields(like) if like is not None else None
-    plane = source is not None and int(source["dim"][0]) == 2
     fields = fields_for(values, geometry, source, plane=plane)
     zipped = path.name.lower().endswith(".gz")
     with path.open("wb") as file, packed(file) if zipped else nullcontext(file) as stream:

@@ -44,17 +44,15 @@ def read(path: Path, *, colours: bool) -> Voxels:
 
 
 def write(
-    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /
+    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /, *, plane: bool
 ) -> None:
     """Write both files, NIfTI or Analyze as `like` is, with the header's position as it has it."""
     check_announced(path.name, values.shape)
     block = b"" if like is None else read_start(_both(like)[0], _SIZE)
-    plane = False
     if block and not _is_nifti(block):
         fields = _analyze(values, geometry, path.name, block)
     else:
         source = parse_fields(path.name, block, _SIZE) if block else None
-        plane = source is not None and int(source["dim"][0]) == 2
         made = fields_for(values, geometry, source, plane=plane)
         fields = Nifti1PairHeader(made.binaryblock[:_SIZE], check=False)
         fields["magic"], fields["vox_offset"] = b"ni1", 0
@@ -93,9 +91,7 @@ def _header(path: Path) -> tuple[Nifti1Header, Position]:
     return fields, position(path.name, fields)
 
 
-def _analyze(
-    values: npt.NDArray[Any], geometry: Geometry, name: str, block: bytes
-) -> Nifti1Header:
+def _analyze(values: npt.NDArray[Any], geometry: Geometry, name: str, block: bytes) -> Nifti1Header:
     """The scan's own header, orientation byte and all, around other voxels."""
     kinds = {"uint8": 2, "int16": 4, "int32": 8, "float32": 16}
     if values.dtype.name not in kinds:

@@ -61,11 +61,10 @@ def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
 
 
 def write(
-    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /
+    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /, *, plane: bool
 ) -> None:
     """Write (channels, *size), compressed, in LPS and the unit of the scan's positions."""
     source = parse(like) if like is not None else None
-    plane = source is not None and len(axes_of(source).space) == 2 and geometry.size[2] == 1
     number = 2 if plane else 3
     units = quoted(source.fields.get("space units", ""))[:number] if source else []
     units = units if len(units) == number else []

@@ -220,7 +220,9 @@ def coding_of(header: NrrdHeader) -> Coding:
     """
     stated = header.fields.get("encoding", "").lower()
     if stated not in _CODINGS:
-        raise ScanError(header.name, f"its voxels are coded as '{stated}', which is unknown", _AGAIN)
+        raise ScanError(
+            header.name, f"its voxels are coded as '{stated}', which is unknown", _AGAIN
+        )
     return _CODINGS[stated]
 
 

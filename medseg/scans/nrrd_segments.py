@@ -40,5 +40,3 @@ def _whole(header: NrrdHeader, key: str, default: int) -> int:
     if not text.lstrip("-").isdecimal():
         raise ScanError(header.name, f"its header has {key}:={text[:40]}", "save it again")
     return int(text)
-
-

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 from medseg.errors import ScanError
 
@@ -63,7 +64,7 @@ class _Inflated(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
+    def readinto(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer).cast("B")
         while len(view):
             if self._engine.eof and not self._next_member():
