@@ -207,8 +207,9 @@ def _stated(path: Path) -> tuple[Facts, Segmentation]:
 def _segmentation(path: Path, _size: int, _changed: int) -> Segmentation:
     with reading(path):
         header = read_header(path, _TAGS)
-        names = _names(header)
         kind = text_of(header, "SegmentationType")
+        # A label map lists its background too.
+        names = {n: name for n, name in _names(header).items() if n > 0 or kind != "LABELMAP"}
         if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
             what = "a segmentation that is neither BINARY, FRACTIONAL nor LABELMAP"
             raise ScanError(path.name, what, "export it again")
