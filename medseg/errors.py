@@ -36,4 +36,11 @@ class MachineError(MedsegError):
     """The machine failed: no memory, no space, no more open files, a disk or a share that is gone.
 
     Never the fault of a file: work stops under this name, and no case is left out for it.
+
+    Attributes:
+        passing: Whether it may be gone in a moment, as with a share that was busy.
     """
+
+    def __init__(self, subject: str, what: str, remedy: str, *, passing: bool = False) -> None:
+        super().__init__(subject, what, remedy)
+        self.passing = passing

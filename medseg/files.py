@@ -15,18 +15,21 @@ from pathlib import Path
 from medseg.errors import MachineError
 
 _MACHINE = {
-    errno.EMFILE: "too many open files; raise the limit with `ulimit -n`",
-    errno.ENFILE: "too many open files on this machine; close other programs",
-    errno.ENOMEM: "out of memory; close other programs",
-    errno.ENOSPC: "no space left on the disk; free some",
-    errno.EDQUOT: "the disk quota is used up; free some space",
-    errno.EIO: "the disk failed; check it, or its connection",
-    errno.ESTALE: "the network share went away; mount it again",
-    errno.ETIMEDOUT: "the network share does not answer; check its connection",
-    errno.ENXIO: "the disk went away; check its connection",
-    errno.ENODEV: "the disk went away; check its connection",
-    errno.EROFS: "the disk is read-only; choose another folder",
+    "EMFILE": ("too many open files", "raise the limit with `ulimit -n`"),
+    "ENFILE": ("too many open files on this machine", "close other programs"),
+    "ENOMEM": ("out of memory", "close other programs"),
+    "ENOSPC": ("no space left on the disk", "free some"),
+    "EDQUOT": ("the disk quota is used up", "free some space"),
+    "EROFS": ("the disk is read-only", "choose another folder"),
+    "EIO": ("the disk failed", "check it, or its connection"),
+    "ESTALE": ("the network share went away", "mount it again"),
+    "ETIMEDOUT": ("the network share does not answer", "check its connection"),
+    "EHOSTDOWN": ("the network share does not answer", "check its connection"),
+    "ENXIO": ("the disk went away", "check its connection"),
+    "ENODEV": ("the disk went away", "check its connection"),
 }
+"""Names of system errors, some of which Windows does not know, that are never a file's fault."""
+_PASSING = {"EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN"}
 
 
 def machine_error(error: BaseException | None, subject: str) -> MachineError | None:
@@ -44,9 +47,9 @@ def machine_error(error: BaseException | None, subject: str) -> MachineError | N
             return error
         if isinstance(error, MemoryError):
             return MachineError(subject, "out of memory", "close other programs")
-        if isinstance(error, OSError) and error.errno in _MACHINE:
-            what, _, remedy = _MACHINE[error.errno].partition("; ")
-            return MachineError(subject, what, remedy)
+        name = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
+        if name in _MACHINE:
+            return MachineError(subject, *_MACHINE[name], passing=name in _PASSING)
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None

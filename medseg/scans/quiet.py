@@ -4,21 +4,46 @@ import os
 import threading
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from nibabel import imageglobals
 
-_LOCK = threading.RLock()
+_LOCK = threading.Lock()
 _STDERR = 2
+
+
+class _Shared:
+    """How many are reading, and what was put aside for them."""
+
+    readers = 0
+    kept = ExitStack()
 
 
 @contextmanager
 def quiet() -> Generator[None, None, None]:
     """No warnings, no log lines and nothing on stderr from nibabel, SimpleITK, torchio and PIL.
 
-    One thread at a time: all three are properties of the process.
+    All three are properties of the process, so the first of several threads that read turns them
+    off, and the last turns them on again.
     """
-    with _LOCK, warnings.catch_warnings(), _no_log(), _no_stderr():
+    with _LOCK:
+        if _Shared.readers == 0:
+            _Shared.kept.enter_context(_no_warnings())
+            _Shared.kept.enter_context(_no_log())
+            _Shared.kept.enter_context(_no_stderr())
+        _Shared.readers += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _Shared.readers -= 1
+            if _Shared.readers == 0:
+                _Shared.kept.close()
+
+
+@contextmanager
+def _no_warnings() -> Generator[None, None, None]:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
-from medseg.measure.facts import Fingerprint, fingerprint
+from medseg.measure.facts import Fingerprint
+from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
@@ -20,7 +21,8 @@ from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan
 from medseg.plan.split import split
-from medseg.prepare.cache import StoredCase, prepare_cases
+from medseg.prepare.cache import prepare_cases
+from medseg.prepare.prepared import StoredCase
 from medseg.progress import Progress
 from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
@@ -81,13 +83,18 @@ class TrainingData:
     def parts(self) -> Parts:
         """Who trains and who validates."""
         return Parts(
-            training=tuple(stored.prepared.name for stored in self.training),
+            training=tuple(stored.name for stored in self.training),
             validation=tuple(files.name for files, _ in self.validation),
         )
 
 
-def survey(hparams: HParams, progress: Progress) -> Survey:
+def survey(hparams: HParams, folder: Path, progress: Progress) -> Survey:
     """Look at the data and show what was found.
+
+    Args:
+        hparams: Where it is.
+        folder: What is measured of any dataset is kept below it.
+        progress: Gets the table.
 
     Raises:
         MedsegError: If there is nothing to train on.
@@ -95,13 +102,20 @@ def survey(hparams: HParams, progress: Progress) -> Survey:
     dataset = _find(hparams, progress)
     labelled = hparams.pretrain is None
     names = (hparams.classes or dataset.class_values) if labelled else None
-    found, unreadable = fingerprint(dataset.cases, progress)
+    found, unreadable = measure_cases(dataset.cases, kept_in(folder, hparams), progress)
     facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
     problems = (*dataset.problems, *unreadable, *misfits)
     progress.table(*case_table(facts, problems, dataset.layout, names))
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in dataset.cases if case.name in usable)
     return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values)
+
+
+def kept_in(folder: Path, hparams: HParams) -> Path:
+    """Where facts and prepared cases of this dataset are kept, below the folder for all."""
+    source = (hparams.images or hparams.data).resolve()
+    digest = blake2b(str(source).encode(), digest_size=4).hexdigest()
+    return folder / f"{source.name}-{digest}"
 
 
 def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
@@ -148,9 +162,8 @@ def prepare_data(
         MedsegError: If no case can be prepared, or one that a run began with is gone.
     """
     source = (hparams.images or hparams.data).resolve()
-    digest = blake2b(str(source).encode(), digest_size=4).hexdigest()
-    listed, problems = prepare_cases(cases, plan, folder / f"{source.name}-{digest}", progress)
-    stored = {case.prepared.name: case for case in listed}
+    listed, problems = prepare_cases(cases, plan, kept_in(folder, hparams), progress)
+    stored = {case.name: case for case in listed}
     files = {case.name: case for case in cases}
     parts = parts or _deal(tuple(stored), hparams)
     gone = [name for name in (*parts.training, *parts.validation) if name not in stored]

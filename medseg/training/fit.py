@@ -69,7 +69,7 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     run, plan = start.run, start.plan
     progress = Logged(progress, run.log)
     progress.table(*plan_table(plan))
-    folder = run.folder.parent / "prepared"
+    folder = prepared_in(run)
     data = prepare_data(start.found.cases, plan, start.hparams, folder, progress, start.parts)
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
@@ -103,6 +103,11 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     return run.folder
 
 
+def prepared_in(run: Run) -> Path:
+    """What all runs beside each other share: facts and prepared cases."""
+    return run.folder.parent / "prepared"
+
+
 def _loss(start: _Start) -> Callable[[Any, Labels], Tensor]:
     if start.hparams.pretrain:
         return lambda output, _: masked_l1(output)
@@ -126,7 +131,7 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
         hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
     )
     try:
-        found = survey(hparams, Logged(progress, run.log))
+        found = survey(hparams, prepared_in(run), Logged(progress, run.log))
         plan = plan_training(found, hparams, device)
         network = initial_learner(hparams, plan, Logged(progress, run.log))
     except (MedsegError, KeyboardInterrupt):
@@ -162,7 +167,7 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
         raise SettingsError(
             f"output {run.folder}: has used its budget; start a new run without --resume"
         )
-    found = survey(hparams, progress)
+    found = survey(hparams, prepared_in(run), progress)
     # What it learned is in the checkpoint; where it started from may be gone.
     network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
     return _Start(run, hparams, found, plan, network, parts, begun)

@@ -22,7 +22,7 @@ from medseg.patches.loader import PatchLoader
 from medseg.patches.sampler import PatchSampler
 from medseg.patches.torchio_transform import TorchioTransforms, build_transforms
 from medseg.plan.plan import Plan
-from medseg.prepare.cache import StoredCase
+from medseg.prepare.prepared import StoredCase
 from medseg.progress import Progress
 from medseg.runs import Run
 from medseg.training.callbacks import Checkpoint, Display, Ending
