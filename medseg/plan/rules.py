@@ -80,7 +80,7 @@ def make_plan(
     )
     reasons |= why
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
-    steps, reasons["steps"] = _steps(hparams, len(cases), batch)
+    steps, reasons["steps"] = _steps(hparams, [case.name for case in cases], batch)
     return Plan(
         dim=hparams.dim,
         slice_axis=walked,
@@ -179,13 +179,13 @@ def _flip_axes(
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
-def _steps(hparams: HParams, num_cases: int, batch: int) -> tuple[int | None, str]:
+def _steps(hparams: HParams, names: Sequence[str], batch: int) -> tuple[int | None, str]:
     """Training steps; None where time decides."""
     if hparams.time_budget is not None:
         return None, "the time budget decides"
     if hparams.steps is not None:
         return hparams.steps, "set by you"
-    training = len(split(num_cases, hparams.folds, hparams.fold).training)
+    training = len(split(names, hparams.folds, hparams.fold).training)
     if hparams.epochs is not None:
         each = ceil(training / batch)
         return hparams.epochs * each, f"{hparams.epochs} epochs of {each} steps, set by you"
