@@ -21,7 +21,7 @@ from medseg.plan.patch import (
     shape_for,
     shapes,
 )
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Plan, network_axes
 from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
 from medseg.plan.topology import REFERENCE, Recipe, recipe
@@ -60,7 +60,7 @@ def make_plan(
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
-    axes = [axis for axis in range(3) if axis != walked]
+    axes = network_axes(walked)
     size = median_size(cases, spacing_mm, walked)
     shape, batch, why = _patch_and_batch(
         [size[axis] for axis in axes],

@@ -198,7 +198,6 @@ def _differing(asked: HParams, kept: HParams) -> list[str]:
 
 def _resolved(hparams: HParams, plan: Plan) -> HParams:
     """The settings with everything filled in that the plan decided."""
-    axes = [axis for axis in range(3) if axis != plan.slice_axis]
     return hparams.model_copy(
         update={
             "channels": plan.channels,
@@ -206,7 +205,7 @@ def _resolved(hparams: HParams, plan: Plan) -> HParams:
             "patch_size": plan.patch_size,
             "batch_size": plan.batch_size,
             "spacing_mm": plan.spacing_mm,
-            "flips": tuple("xyz"[axes[axis]] for axis in plan.flip_axes),
+            "flips": tuple("xyz"[plan.network_axes[axis]] for axis in plan.flip_axes),
             "steps": None if hparams.epochs else plan.steps,
         }
     )
