@@ -122,7 +122,9 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
         raise MedsegError(
-            f"the data leads to a plan beyond all use ({where}: {detail['msg']}); mend its files"
+            f"{hparams.images or hparams.data}",
+            f"leads to a plan beyond all use ({where}: {detail['msg']})",
+            "mend its files",
         ) from None
 
 
@@ -156,8 +158,9 @@ def prepare_data(
     gone = [name for name in (*parts.training, *parts.validation) if name not in stored]
     if gone:
         raise MedsegError(
-            f"{source}: {len(gone)} of the run's cases are gone, first {gone[0]}; "
-            "bring them back, or start a new run without --resume"
+            str(source),
+            f"{len(gone)} of the run's cases are gone, first {gone[0]}",
+            "bring them back, or start a new run without --resume",
         )
     return TrainingData(
         tuple(stored[name] for name in parts.training),
