@@ -110,7 +110,7 @@ def _walked(cases: Sequence[CaseFacts], dim: int) -> tuple[Literal[0, 1, 2] | No
         return slice_axis(cases)
     if cases[0].flat:
         raise SettingsError(
-            "dim = 3: the cases are 2D images, which need a 2D network; set --dim 2"
+            "dim = 3", "the cases are 2D images, which need a 2D network", "set --dim 2"
         )
     return None, "none: the network is 3D"
 
@@ -143,7 +143,7 @@ def _patch_and_batch(
         why = "set by you" + f" as {by(asked)}, padded to multiples of the strides" * padded
     else:
         raise SettingsError(
-            f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
+            f"patch_size = {asked}", "one number per axis is needed", f"give {hparams.dim} of them"
         )
     batches = [hparams.batch_size or choose_batch(choices[0].patch_size)]
     while hparams.batch_size is None and batches[-1] > 1:

@@ -25,6 +25,10 @@ class Problem(NamedTuple):
         what = ": ".join(part for part in (subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
 
+    def __str__(self) -> str:
+        """One line: `name: what; remedy`."""
+        return f"{self.name}: {self.what}; {self.remedy}"
+
 
 @dataclass(frozen=True)
 class Case:

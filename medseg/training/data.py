@@ -142,7 +142,9 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
         raise MedsegError(
-            where, f"the data leads to a plan beyond all use ({detail['msg']})", "mend its files"
+            f"{hparams.images or hparams.data}",
+            f"leads to a plan beyond all use ({where}: {detail['msg']})",
+            "mend its files",
         ) from None
 
 
