@@ -1,17 +1,16 @@
 """The fingerprint: what a dataset's cases look like. Small, and equal to itself after JSON."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from medseg.errors import ScanError
 from medseg.geometry import Array, Size, Vector
-from medseg.progress import Progress, Silent
 from medseg.records import Frozen
-from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.case import Subject
 from medseg.scans.content import content_box
-from medseg.scans.read import read_subject
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
@@ -52,6 +51,9 @@ class CaseFacts(Frozen):
         channels: One entry per channel.
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
         overlap: Whether a voxel is marked in more than one layer.
+        outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
+        digest: Hash of everything the case was read from; '' where it was not read from files.
+        image_digests: Hash of each image file, to find scans that stand in a dataset twice.
     """
 
     name: str
@@ -63,6 +65,9 @@ class CaseFacts(Frozen):
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[dict[int, int], ...]
     overlap: bool
+    outside_box: int = 0
+    digest: str = ""
+    image_digests: tuple[str, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -77,16 +82,15 @@ class Fingerprint(Frozen):
 
 
 def case_facts(subject: Subject) -> CaseFacts:
-    """Measure one case."""
+    """Measure one case. Plane by plane: little is made beside the subject itself."""
     orientation = subject.geometry.to_canonical()
     geometry = subject.geometry.reoriented(orientation)
     image = orientation.apply(subject.image)
     start, box_size = content_box(image)
     box = tuple(slice(first, first + n) for first, n in zip(start, box_size, strict=True))
     layers = () if subject.label is None else tuple(orientation.apply(subject.label))
-    marks = np.zeros(geometry.size, dtype=np.int32)
-    for layer in layers:
-        marks += layer != 0
+    marks = _marks(layers, geometry.size)
+    marked = int(np.count_nonzero(marks.any))
     return CaseFacts(
         name=subject.name,
         size=geometry.size,
@@ -94,55 +98,75 @@ def case_facts(subject: Subject) -> CaseFacts:
         codes=subject.geometry.codes if geometry.world else "",
         world=geometry.world,
         box_size=box_size,
-        channels=tuple(_channel_facts(channel, channel[box], marks > 0) for channel in image),
+        channels=tuple(_channel_facts(channel, channel[box], marks.any) for channel in image),
         label_values=tuple(_voxels_per_value(layer) for layer in layers),
-        overlap=bool((marks > 1).any()),
+        overlap=marks.overlap,
+        outside_box=marked - int(np.count_nonzero(marks.any[box])),
     )
 
 
-def fingerprint(
-    cases: Sequence[Case], progress: Progress | None = None
-) -> tuple[Fingerprint, tuple[Problem, ...]]:
-    """Read and measure every case.
+class _Marks(NamedTuple):
+    """Where any layer marks something, (*size), and whether two do at one place."""
 
-    Args:
-        cases: In natural order.
-        progress: Hears how far it is, and what had to be mended in which case.
+    any: npt.NDArray[np.bool_]
+    overlap: bool
 
-    Returns:
-        The cases that could be read, and why the others could not.
-    """
-    progress = progress or Silent()
-    facts: list[CaseFacts] = []
-    problems: list[Problem] = []
-    for case in progress.track(cases, "looking at the scans", len(cases)):
-        try:
-            subject = read_subject(case)
-        except ScanError as error:
-            problems.append(Problem.from_error(case.name, error))
-            continue
-        for warning in subject.warnings:
-            progress.warn(f"{case.name}: {warning}")
-        facts.append(case_facts(subject))
-    return Fingerprint(cases=tuple(facts)), tuple(problems)
+
+def _marks(layers: Sequence[Array], size: Size) -> _Marks:
+    marked = np.zeros(size, dtype=np.bool_)
+    overlap = False
+    for layer in layers:
+        for plane, target in zip(layer, marked, strict=True):
+            here = plane != 0
+            overlap = overlap or bool((here & target).any())
+            target |= here
+    return _Marks(marked, overlap)
 
 
 def _channel_facts(channel: Array, box: Array, marked: npt.NDArray[np.bool_]) -> ChannelFacts:
-    foreground = _some(channel[marked])
+    minimum = channel.min()
+    inside = _marked(channel, marked)
+    foreground = _some(inside)
+    at_minimum = sum(int(np.count_nonzero(plane == minimum)) for plane in box)
     return ChannelFacts(
-        minimum=float(channel.min()),
+        minimum=float(minimum),
         maximum=float(channel.max()),
         mean=float(channel.mean(dtype=np.float64)),
-        percentiles=_floats(np.percentile(_some(channel.ravel()), PERCENTILES)),
-        background_share=float(np.mean(box == channel.min())),
-        whole_numbers=bool((channel == np.rint(channel)).all()),
+        percentiles=_floats(np.percentile(_sample(channel), PERCENTILES)),
+        background_share=at_minimum / box.size,
+        whole_numbers=all(bool((plane == np.rint(plane)).all()) for plane in channel),
         foreground=_floats(np.quantile(foreground, _QUANTILES)) if foreground.size else (),
     )
 
 
+def _marked(channel: Array, marked: npt.NDArray[np.bool_]) -> Array:
+    """The values of marked voxels; of large scans, in planes at an even step."""
+    step = -(-int(np.count_nonzero(marked)) // (4 * _MOST_VALUES)) or 1
+    return np.concatenate([p[m] for p, m in zip(channel[::step], marked[::step], strict=True)])
+
+
+def _sample(channel: Array) -> Array:
+    """All values of a small scan; of a large one, those at an even step along each axis."""
+    if channel.size <= _MOST_VALUES:
+        return channel.ravel()
+    step = int(np.ceil((channel.size / _MOST_VALUES) ** (1 / 3)))
+    steps = [min(step, max(1, length // 8)) for length in channel.shape]
+    return _some(channel[:: steps[0], :: steps[1], :: steps[2]].ravel())
+
+
 def _voxels_per_value(layer: Array) -> dict[int, int]:
-    values, counts = np.unique(layer, return_counts=True)
-    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+    """Voxels of each value, in order of the values."""
+    counted: Counter[int] = Counter()
+    small = layer.dtype.kind == "u" and layer.dtype.itemsize < 4
+    for plane in layer:
+        if small:
+            counts = np.bincount(plane.ravel())
+            values = np.flatnonzero(counts)
+            counted.update(dict(zip(values.tolist(), counts[values].tolist(), strict=True)))
+        else:
+            found = np.unique(plane, return_counts=True)
+            counted.update(dict(zip(*(part.tolist() for part in found), strict=True)))
+    return {int(value): counted[value] for value in sorted(counted)}
 
 
 def _some(values: Array) -> Array:

@@ -8,50 +8,60 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-from medseg.errors import MedsegError, ScanError
+from medseg.errors import MachineError, MedsegError, ScanError
+from medseg.files import machine_error
+from medseg.measure.ahead import ahead
 from medseg.measure.digest import FileDigests
+from medseg.measure.survey import heaviness, memory_budget, not_kept, opened, patiently
 from medseg.plan.plan import Plan
-from medseg.prepare.foreground import foreground_rows
+from medseg.prepare.foreground import Foreground, foreground
 from medseg.prepare.pipeline import prepare
-from medseg.prepare.prepared import Placement, Prepared
+from medseg.prepare.prepared import Placement, Prepared, StoredCase
 from medseg.progress import Progress, Silent
-from medseg.scans.case import Case, Problem
+from medseg.records import Frozen
+from medseg.scans.case import Case, Problem, Subject
 from medseg.scans.read import read_subject
 
+__all__ = ["StoredCase", "prepare_cases"]
+
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 2
+_VERSION = 3
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
     "image_orders", "normalisation",
 }  # fmt: skip
 # A user goes back and forth between a few plans (2D, 3D); older ones only take space.
 _KEPT_PER_CASE = 3
-_PLACEMENT = TypeAdapter(Placement)
+_OLD_S = 24 * 3600
 
 
-@dataclass(frozen=True)
-class StoredCase:
-    """A prepared case in the cache.
+class _Entry(Frozen):
+    """What an entry says of its arrays: that they are whole is known without opening them."""
 
-    Attributes:
-        prepared: Its arrays are memory-mapped and read-only.
-        foreground: Rows of (class index, i, j, k), sorted by class: random voxels of each
-            foreground class in the prepared arrays, at most 4000 of each.
-    """
+    channels: int
+    labelled: bool
+    placement: Placement
+    ends: tuple[int, ...]
+    class_voxels: tuple[int, ...]
+    file_sizes: dict[str, int]
 
-    prepared: Prepared
-    foreground: npt.NDArray[np.int32]
+
+class _Found(NamedTuple):
+    """A case's entry, and what is there or has to be made from its subject."""
+
+    entry: Path
+    stored: StoredCase | None
+    subject: Subject | None
 
 
 def prepare_cases(
@@ -69,45 +79,71 @@ def prepare_cases(
         The cases that could be prepared, in order, and why the others could not.
 
     Raises:
-        MedsegError: If no case could be prepared, or the folder cannot be written.
+        MedsegError: If no case could be prepared.
+        MachineError: If the machine cannot read or keep them.
     """
     progress = progress or Silent()
     stored: list[StoredCase] = []
     problems: list[Problem] = []
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    digests = FileDigests(folder / "index.json")
-    for case in progress.track(cases, "preparing", len(cases)):
-        try:
-            found = _stored(case, plan, folder, digests)
-        except ScanError as error:
-            problems.append(Problem.from_error(case.name, error))
-            continue
-        stored.append(found)
-    with _writing(folder):
-        digests.save()
+    digests, _ = opened(folder)
+    finding = ahead(
+        cases, lambda case: _find(case, plan, folder, digests), heaviness, memory_budget()
+    )
+    for case, found in progress.track(finding, "preparing", len(cases)):
+        made = found if isinstance(found, ScanError) else _stored(found, plan)
+        if isinstance(made, ScanError):
+            problems.append(Problem.from_error(case.name, made))
+        else:
+            stored.append(made)
     if not stored:
         shown = (
             f" ({problems[0].name}: {problems[0].what}; {problems[0].remedy})" if problems else ""
         )
-        raise MedsegError(f"0 of {len(cases)} cases can be prepared, at least 1 must be{shown}")
+        raise MedsegError(
+            f"0 of {len(cases)} cases", f"can be prepared, at least 1 must be{shown}", "mend one"
+        )
     return stored, tuple(problems)
 
 
-def _stored(case: Case, plan: Plan, folder: Path, digests: FileDigests) -> StoredCase:
-    entry = folder / _folder_name(case.name) / _key(case, plan, digests)
-    found = _load(entry, case)
-    if found is None:
-        prepared = prepare(read_subject(case), plan)
-        with _writing(folder):
-            _write(entry, prepared, foreground_rows(prepared.label, plan))
-            found = _load(entry, case)
-            if found is None:
-                raise OSError("it cannot be read back")
+def _find(case: Case, plan: Plan, folder: Path, digests: FileDigests) -> _Found | ScanError:
+    """In a thread: the entry, or the subject to make it from."""
+    try:
+        key = _key(patiently(lambda: digests.of_case(case), case.name), plan)
+        entry = folder / _folder_name(case.name) / key
+        stored = _load(entry, case)
+        if stored is not None:
+            with suppress(OSError):  # only tidying
+                os.utime(entry)
+            return _Found(entry, stored, None)
+        return _Found(entry, None, patiently(lambda: read_subject(case), case.name))
+    except ScanError as error:
+        return error
+
+
+def _stored(found: _Found, plan: Plan) -> StoredCase | ScanError:
+    if found.stored is not None:
+        return found.stored
+    assert found.subject is not None
+    name = found.subject.name
+    try:
+        prepared = prepare(found.subject, plan)
+    except ScanError as error:
+        return error
+    except (MemoryError, RuntimeError) as error:
+        failed = machine_error(error, name)
+        if failed is None:
+            raise
+        size = "x".join(map(str, found.subject.geometry.size))
+        raise MachineError(
+            name,
+            f"out of memory while preparing {size} voxels",
+            "close other programs, or set a coarser --spacing-mm",
+        ) from error
+    with _writing(found.entry.parent.parent):
+        stored = _write(found.entry, prepared, foreground(prepared.label, plan))
     with suppress(OSError):  # only tidying
-        os.utime(entry)
-        _forget_oldest(entry.parent)
-    return found
+        _forget_oldest(found.entry.parent)
+    return stored
 
 
 @contextmanager
@@ -116,18 +152,12 @@ def _writing(folder: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        raise MedsegError(
-            f"{folder}: prepared cases cannot be kept there ({error.strerror or error}); "
-            "free some space, or make the folder writable"
-        ) from error
+        raise not_kept(folder, error) from error
 
 
-def _key(case: Case, plan: Plan, digests: FileDigests) -> str:
-    key = blake2b(f"{_VERSION} {case.name} ".encode(), digest_size=16)
+def _key(case: str, plan: Plan) -> str:
+    key = blake2b(f"{_VERSION} {case} ".encode(), digest_size=16)
     key.update(plan.model_dump_json(include=_PLAN_FIELDS).encode())
-    for kind, paths in (("image", case.images), ("label", case.labels)):
-        for path in paths:
-            key.update(f" {kind} {digests.of(path) if path else 'absent'}".encode())
     return key.hexdigest()
 
 
@@ -137,38 +167,60 @@ def _folder_name(name: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)[:60]}-{tail}"
 
 
-def _write(entry: Path, prepared: Prepared, foreground: npt.NDArray[np.int32]) -> None:
+def _write(entry: Path, prepared: Prepared, found: Foreground) -> StoredCase:
     entry.parent.mkdir(exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix="part-", dir=entry.parent))
     try:
         np.save(part / "image.npy", prepared.image)
         if prepared.label is not None:
             np.save(part / "label.npy", prepared.label)
-        np.save(part / "foreground.npy", foreground)
-        (part / "placement.json").write_bytes(_PLACEMENT.dump_json(prepared.placement))
+        np.save(part / "foreground.npy", found.rows)
+        said = _Entry(
+            channels=len(prepared.image),
+            labelled=prepared.label is not None,
+            placement=prepared.placement,
+            ends=found.ends,
+            class_voxels=found.voxels,
+            file_sizes={file.name: file.stat().st_size for file in part.iterdir()},
+        )
+        (part / "entry.json").write_text(said.model_dump_json(), encoding="utf-8")
         shutil.rmtree(entry, ignore_errors=True)  # if it exists, it was found broken
         with suppress(OSError):  # another run was faster with the same arrays
             part.rename(entry)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    return _stored_case(prepared.name, entry, said)
 
 
 def _load(entry: Path, case: Case) -> StoredCase | None:
     """The entry, or nothing where it is missing or cut short."""
     try:
-        placement = _PLACEMENT.validate_json((entry / "placement.json").read_bytes())
-        label = _map(entry / "label.npy") if case.labels else None
-        prepared = Prepared(case.name, _map(entry / "image.npy"), label, placement)
-        return StoredCase(prepared, _map(entry / "foreground.npy"))
-    except (OSError, ValueError, EOFError):
+        said = _Entry.model_validate_json((entry / "entry.json").read_bytes())
+        for name, size in said.file_sizes.items():
+            if (entry / Path(name).name).stat().st_size != size:
+                return None
+    except (OSError, ValidationError):
         return None
+    return _stored_case(case.name, entry, said)
 
 
-def _map(path: Path) -> npt.NDArray[Any]:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _stored_case(name: str, entry: Path, said: _Entry) -> StoredCase:
+    return StoredCase(
+        name,
+        entry,
+        said.channels,
+        said.labelled,
+        said.placement,
+        said.ends,
+        said.class_voxels,
+    )
 
 
 def _forget_oldest(folder: Path) -> None:
+    """Keep the newest entries; what a killed run left half written goes after a day."""
     entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in entries[_KEPT_PER_CASE:]:
+    whole = [entry for entry in entries if not entry.name.startswith("part-")]
+    halves = [entry for entry in entries if entry.name.startswith("part-")]
+    old = [entry for entry in halves if time.time() - entry.stat().st_mtime > _OLD_S]
+    for entry in (*whole[_KEPT_PER_CASE:], *old):
         shutil.rmtree(entry, ignore_errors=True)

@@ -1,6 +1,7 @@
 """The values in a user's label files to the plan's class indices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from medseg.plan.plan import Plan
 ClassLayers = npt.NDArray[np.uint8]
 
 
-def class_layers(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
+def class_layers(label: npt.NDArray[Any], plan: Plan) -> ClassLayers:
     """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
 
     Several mask files are taken in class order, whatever their nonzero values. As classes that
@@ -38,11 +39,12 @@ def class_layers(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
     return (positions == indices[:, None, None, None]).astype(np.uint8)
 
 
-def _masks(label: npt.NDArray[np.int32], names: Sequence[str]) -> ClassLayers:
+def _masks(label: npt.NDArray[Any], names: Sequence[str]) -> ClassLayers:
     if len(label) != len(names):
         raise ScanError(
-            f"{len(label)} mask files, but there are {len(names)} classes ({', '.join(names)}); "
-            "give one label map, or one mask file per class"
+            "label",
+            f"{len(label)} mask files, but there are {len(names)} classes ({', '.join(names)})",
+            "give one label map, or one mask file per class",
         )
     return (label != 0).astype(np.uint8)
 
@@ -54,7 +56,7 @@ def _merge(masks: ClassLayers) -> ClassLayers:
     return merged
 
 
-def _positions(label: npt.NDArray[np.int32], known: Sequence[int], plan: Plan) -> ClassLayers:
+def _positions(label: npt.NDArray[Any], known: Sequence[int], plan: Plan) -> ClassLayers:
     """Where in `known` each voxel's value stands."""
     order = np.argsort(known)
     values = np.array(known)[order]
@@ -64,14 +66,17 @@ def _positions(label: npt.NDArray[np.int32], known: Sequence[int], plan: Plan) -
     # Plane by plane, since searchsorted answers in 8 bytes a voxel.
     for plane, target in zip(label.reshape(-1, *size), out.reshape(-1, *size), strict=True):
         rank = np.searchsorted(values, plane).clip(max=len(values) - 1)
-        unknown.update(plane[values[rank] != plane].tolist())
+        strange = values[rank] != plane
+        if strange.any():
+            unknown.update(np.unique(plane[strange]).tolist())
         target[...] = order[rank]
     if unknown:
         shown = ", ".join(map(str, sorted(unknown)[:5])) + ", ..." * (len(unknown) > 5)
         named = zip(plan.class_names, plan.label_values, strict=True)
         classes = ", ".join(f"{name} = {value}" for name, value in named)
         raise ScanError(
-            f"label has the value {shown}, but the classes are {classes}; "
-            "add it to classes or mend the label"
+            "label",
+            f"has the value {shown}, but the classes are {classes}",
+            "add it to classes or mend the label",
         )
     return out

@@ -1,15 +1,12 @@
 """From a subject to what the network sees: orient, crop, normalise, resample."""
 
-import numpy as np
-
 from medseg.errors import ScanError
 from medseg.geometry import Orientation
 from medseg.plan.plan import Plan
 from medseg.prepare.classes import class_layers
 from medseg.prepare.crop import crop
-from medseg.prepare.intensity import normalise
 from medseg.prepare.prepared import Placement, Prepared
-from medseg.prepare.resample import resample_image, resample_label, resampled_size
+from medseg.prepare.resample import normalised_and_resampled, resample_label, resampled_size
 from medseg.scans.case import Subject
 from medseg.scans.content import content_box
 
@@ -29,13 +26,15 @@ def prepare(subject: Subject, plan: Plan) -> Prepared:
     if subject.geometry.world != plan.world:
         kinds = ("an image without a world frame", "a scan with a world frame")
         raise ScanError(
-            f"{kinds[subject.geometry.world]}, but the plan is made for {kinds[plan.world]}; "
-            "give files of the formats that the model was trained on"
+            subject.name,
+            f"{kinds[subject.geometry.world]}, but the plan is made for {kinds[plan.world]}",
+            "give files of the formats that the model was trained on",
         )
     if len(subject.image) != plan.channels:
         raise ScanError(
-            f"image has {len(subject.image)} channels, but the plan is made for {plan.channels}; "
-            "give every channel of the case, and only those"
+            subject.name,
+            f"image has {len(subject.image)} channels, but the plan is made for {plan.channels}",
+            "give every channel of the case, and only those",
         )
     orientation = subject.geometry.to_canonical() if plan.world else _AS_IT_IS
     image = orientation.apply(subject.image)
@@ -43,11 +42,11 @@ def prepare(subject: Subject, plan: Plan) -> Prepared:
     spacing_mm = subject.geometry.reoriented(orientation).spacing_mm
     size = resampled_size(box_size, spacing_mm, plan.spacing_mm, plan.slice_axis)
     placement = Placement(subject.geometry, orientation, start, box_size, size)
-    normalised = normalise(crop(image, start, box_size), plan.normalisation)
-    prepared = resample_image(normalised, size, plan.image_orders)
+    inside = crop(image, start, box_size)
+    prepared = normalised_and_resampled(inside, plan.normalisation, size, plan.image_orders)
     if subject.label is None:
         return Prepared(subject.name, prepared, None, placement)
     layers = class_layers(crop(orientation.apply(subject.label), start, box_size), plan)
     num_classes = 2 if plan.task == "multilabel" else plan.num_outputs
-    label = resample_label(np.ascontiguousarray(layers), size, num_classes)
+    label = resample_label(layers, size, num_classes)
     return Prepared(subject.name, prepared, label, placement)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,13 @@ class Problem(NamedTuple):
     @classmethod
     def from_error(cls, name: str, error: MedsegError) -> "Problem":
         """What an error says, under the case's name."""
-        what = ": ".join(part for part in (error.subject, error.what) if part)
+        subject = "" if error.subject == name and error.what else error.subject
+        what = ": ".join(part for part in (subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
+
+    def __str__(self) -> str:
+        """One line: `name: what; remedy`."""
+        return f"{self.name}: {self.what}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,14 @@ class Subject:
     Attributes:
         name: The case's name.
         image: (channels, *size), finite.
-        label: Values as in the files, (layers, *size): one label map, or one layer per mask file;
-            None if unlabelled.
+        label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
+            layer per mask file; None if unlabelled.
         geometry: The grid both are on.
         warnings: What had to be mended while reading, one line each, without the case's name.
     """
 
     name: str
     image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.int32] | None
+    label: npt.NDArray[Any] | None
     geometry: Geometry
     warnings: tuple[str, ...] = field(default=())

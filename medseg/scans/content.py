@@ -13,6 +13,7 @@ def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
 
     The border's value is what most corners of the scan hold, per channel. Only exact equality
     counts, so noise is never taken for padding. A scan that is constant throughout is all content.
+    Plane by plane: nothing of the scan's size is made.
 
     Args:
         image: (channels, *size), three spatial axes.
@@ -24,15 +25,16 @@ def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
     corners = image[np.ix_(range(len(image)), *[(0, length - 1) for length in shape])]
     values, counts = np.unique(corners.reshape(len(image), -1), axis=1, return_counts=True)
     border = values[:, counts.argmax()]
-    content = np.zeros(shape, dtype=bool)
+    filled = tuple(np.zeros(length, dtype=bool) for length in shape)
     for channel, value in zip(image, border, strict=True):
-        content |= channel != value
-    if not content.any():
-        content[...] = True
-    start, stop = [0, 0, 0], [0, 0, 0]
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(content.any(axis=others))
-        start[axis], stop[axis] = int(filled[0]), int(filled[-1]) + 1
-    size = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
-    return (start[0], start[1], start[2]), size
+        for index, plane in enumerate(channel):
+            content = plane != value
+            rows = content.any(axis=1)
+            filled[0][index] |= rows.any()
+            filled[1][...] |= rows
+            filled[2][...] |= content.any(axis=0)
+    if not filled[0].any():
+        return (0, 0, 0), (shape[0], shape[1], shape[2])
+    ends = [np.flatnonzero(axis)[[0, -1]].tolist() for axis in filled]
+    (i, i_last), (j, j_last), (k, k_last) = ends
+    return (i, j, k), (i_last - i + 1, j_last - j + 1, k_last - k + 1)

@@ -13,7 +13,7 @@ from medseg.errors import ScanError
 MAX_HEADER = 1 << 20
 """Bytes of text that a header may have."""
 MAX_FILES = 10_000
-_BESIDE = "put its voxels beside it, and the bare file name into its header"
+_BESIDE = "put it beside the header, and the bare file name into that"
 
 
 def data_file(header: Path, named: str) -> Path:
@@ -37,7 +37,7 @@ def data_file(header: Path, named: str) -> Path:
         return found
     alike = _in_other_case(found)
     if alike is None:
-        what = f"its voxels are in {named}, which is not there"
+        what = f"its data file {named} is missing"
         raise ScanError(header.name, what, f"copy {relative.name} beside it too")
     return alike
 
@@ -74,7 +74,7 @@ def header_lines(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _outside(header: Path, named: str) -> ScanError:
-    return ScanError(header.name, f"its voxels are in {named}, outside its folder", _BESIDE)
+    return ScanError(header.name, f"its data file {named} lies outside its folder", _BESIDE)
 
 
 def _in_other_case(path: Path) -> Path | None:

@@ -31,9 +31,9 @@ def read(path: Path, *, colours: bool) -> Voxels:
 
 def write(
     values: npt.NDArray[Any],
-    geometry: Geometry,  # noqa: ARG001
+    geometry: Geometry,
     path: Path,
-    like: Path | None,  # noqa: ARG001
+    like: Path | None,
     /,
     *,
     plane: bool,

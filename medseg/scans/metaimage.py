@@ -5,7 +5,7 @@ and opens whatever path a header names.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ def header(path: Path) -> Header:
     return Header(grid.geometry, grid.vectors * grid.frames, grid.plane)
 
 
-def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
+def read(path: Path, *, colours: bool) -> Voxels:
     """All voxels; a fourth axis holds channels, as vectors do."""
     parsed = _parse(path)
     grid, stored = _grid(path.name, parsed.fields), _type(path.name, parsed.fields)
@@ -118,7 +118,7 @@ def write(
         file.write(f"{length:>{_DIGITS}d}".encode())
 
 
-def _deflate(file: Any, values: npt.NDArray[Any]) -> None:
+def _deflate(file: BinaryIO, values: npt.NDArray[Any]) -> None:
     stream = Deflated(file)
     write_vectors(stream, values)
     stream.close()
@@ -162,7 +162,7 @@ def _grid(name: str, fields: dict[str, str]) -> _Grid:
     space = min(axes, 3)
     spacing = _numbers(name, fields, "ElementSize", axes, [1.0] * axes)
     spacing = _numbers(name, fields, "ElementSpacing", axes, spacing)[:space]
-    directions = list(np.eye(axes).ravel())
+    directions = np.eye(axes).ravel().tolist()
     for key in ("Rotation", "Orientation", "TransformMatrix"):
         directions = _numbers(name, fields, key, axes * axes, directions)
     origin, placed = [0.0] * axes, False

@@ -32,7 +32,7 @@ def header(path: Path) -> Header:
     return Header(geometry, channels)
 
 
-def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
+def read(path: Path, *, colours: bool) -> Voxels:
     """All voxels; frames are channels."""
     geometry, channels, stored = _parse(path)
     part = Part(path, 0, "deflate", _LENGTH) if is_gzip(path) else Part(path, _LENGTH)
@@ -47,7 +47,7 @@ def write(
     values: npt.NDArray[Any],
     geometry: Geometry,
     path: Path,
-    like: Path | None,  # noqa: ARG001
+    like: Path | None,
     /,
     *,
     plane: bool,

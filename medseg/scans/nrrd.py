@@ -44,7 +44,7 @@ def header(path: Path) -> Header:
     return Header(grid_of(parsed, axes), channels, len(axes.space) == 2)
 
 
-def read(path: Path, *, colours: bool) -> Voxels:  # noqa: ARG001
+def read(path: Path, *, colours: bool) -> Voxels:
     """All voxels; an axis of vectors, colours or of a list holds channels."""
     parsed = parse(path)
     axes = axes_of(parsed)

@@ -181,7 +181,7 @@ def grid_of(header: NrrdHeader, axes: Axes) -> Geometry:
         raise ScanError(header.name, f"its space origin {text} is none", _AGAIN)
     origin = origin[: rows.shape[1]] * scale * signs
     rows = (rows * scale * signs)[:, :3]
-    return lps_grid(header.name, size, rows, origin[:3], placed=text is not None)
+    return lps_grid(header.name, size, rows, origin[:3].tolist(), placed=text is not None)
 
 
 def space_units(header: NrrdHeader, coordinates: int) -> list[float]:

@@ -21,6 +21,7 @@ from medseg.scans.voxels import Header, Voxels, check_announced
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 _JPEG = ("JPEG", "MPO")
 _ORIENTATION = 274
+_AGAIN = "copy or export it again"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = ("1", "L", "LA", "P", "PA", "I;16", "I", "RGB", "RGBA", "CMYK")
 
@@ -36,7 +37,8 @@ def header(path: Path) -> Header:
     """Size and channels, without decoding a pixel."""
     with _opened(path) as image:
         rows, columns = upright_size(image.height, image.width, _orientation(image))
-        channels = 1 if image.mode in ("1", "L", "LA", "I;16", "I") else 3
+        gray = _depth(path, image).channels <= 2 and image.mode not in ("P", "PA")
+        channels = 1 if gray else 3
         return Header(Geometry((columns, rows, 1), world=False), channels, plane=True)
 
 
@@ -48,8 +50,9 @@ def read(path: Path, *, colours: bool) -> Voxels:
             raise ScanError(path.name, what, "save labels as .png instead")
         orientation = _orientation(image)
         depth = _depth(path, image)
-        if depth.bits > 8 and (depth.channels > 1 or image.format in _JPEG):
-            pixels = _by_imagecodecs(path, image.format)
+        if depth.bits > 8 and depth.channels > 1:
+            pixels = imagecodecs.png_decode(path.read_bytes())
+            pixels = pixels[..., : 1 if depth.channels == 2 else 3]
         else:
             pixels = _pixels(image, colours=colours)
     wanted = _sixteen if depth.bits > 8 else _eight
@@ -76,8 +79,11 @@ def _opened(path: Path) -> Generator[Image.Image, None, None]:
         try:
             opened = Image.open(file, formats=_FORMATS)
         except Image.UnidentifiedImageError as error:
-            what = "damaged, or not a PNG, JPEG, GIF, BMP or TIFF file"
-            raise ScanError(path.name, what, "copy or export it again") from error
+            what, remedy = "damaged, or not a PNG, JPEG, GIF, BMP or TIFF file", _AGAIN
+            bits = _jpeg_bits(file)
+            if bits > 8:
+                what, remedy = f"a JPEG of {bits} bits, 8 can be read", "save it as .png"
+            raise ScanError(path.name, what, remedy) from error
         with opened as image:
             check_announced(path.name, image.size)
             frames = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
@@ -108,14 +114,14 @@ def _depth(path: Path, image: Image.Image) -> _Depth:
         if image.format == "PNG":
             start = file.read(26)
             return _Depth(start[24], _PNG_CHANNELS.get(start[25], 0))
-        if image.format in _JPEG:
-            return _Depth(_jpeg_bits(file), len(image.getbands()))
     return _Depth(8, len(image.getbands()))
 
 
 def _jpeg_bits(file: BinaryIO) -> int:
-    """The sample precision, which stands in the frame's header."""
-    file.seek(2)
+    """The sample precision, which stands in the frame's header; 8 for what is no JPEG."""
+    file.seek(0)
+    if file.read(2) != b"\xff\xd8":
+        return 8
     while True:
         marker = file.read(4)
         if len(marker) < 4 or marker[0] != 0xFF:
@@ -123,13 +129,6 @@ def _jpeg_bits(file: BinaryIO) -> int:
         if 0xC0 <= marker[1] <= 0xCF and marker[1] not in (0xC4, 0xC8, 0xCC):
             return (file.read(1) or b"\x08")[0]
         file.seek(int.from_bytes(marker[2:], "big") - 2, 1)
-
-
-def _by_imagecodecs(path: Path, kind: str | None) -> npt.NDArray[Any]:
-    data = path.read_bytes()
-    decoded = imagecodecs.png_decode(data) if kind == "PNG" else imagecodecs.jpeg_decode(data)
-    pixels = np.atleast_3d(decoded)
-    return pixels[..., :1] if pixels.shape[2] <= 2 else pixels[..., :3]
 
 
 def _pixels(image: Image.Image, *, colours: bool) -> npt.NDArray[Any]:
@@ -164,15 +163,12 @@ def through_palette(
     Raises:
         ValueError: If an index has no entry.
     """
-    used = int(indices.max(initial=0))
-    if used >= len(palette):
-        if not colours:
-            return indices
-        raise ValueError(f"index {used} in a palette of {len(palette)}")
-    seen = palette[: used + 1]
-    if (seen == seen[:, :1]).all():
-        return seen[:, :1][indices[..., 0]]
-    return seen[indices[..., 0]] if colours else indices
+    gray = bool((palette == palette[:, :1]).all())
+    if not (gray or colours):
+        return indices
+    if int(indices.max(initial=0)) >= len(palette):
+        raise ValueError(f"index {indices.max()} in a palette of {len(palette)}")
+    return (palette[:, :1] if gray else palette)[indices[..., 0]]
 
 
 def write(values: npt.NDArray[Any], path: Path) -> None:

@@ -1,6 +1,7 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,15 +38,16 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         geometry = geometry or voxels.geometry
         image, mended = finite_image(path.name, voxels.values)
         image, moved = align(path.name, Voxels(image, voxels.geometry), geometry, order=1)
+        del voxels  # before the next file is read
         channels.append(image)
         warnings += mended + moved
     if geometry is None:
-        raise ScanError(f"{case.name}: has no image; add one")
+        raise ScanError(case.name, "has no image", "add one")
 
-    layers: list[npt.NDArray[np.int32]] = []
+    layers: list[npt.NDArray[Any]] = []
     for path in case.labels if with_label else ():
         if path is None:
-            layers.append(np.zeros((1, *geometry.size), dtype=np.int32))
+            layers.append(np.zeros((1, *geometry.size), dtype=np.uint8))
             continue
         layer, grid = read_label_map(path)
         label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
@@ -60,13 +62,13 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     )
 
 
-def read_label_map(path: Path) -> tuple[npt.NDArray[np.int32], Geometry]:
-    """Read one label map: (*size), values as in the file.
+def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read one label map: (*size), values as in the file, in the smallest type for them.
 
     Raises:
         ScanError: If it cannot be used; JPEG is refused, since its compression invents values.
     """
     if suffix_of(path) in LOSSY_SUFFIXES:
-        raise ScanError(f"{path.name}: JPEG alters label values; save labels as .png instead")
+        raise ScanError(path.name, "JPEG alters label values", "save labels as .png instead")
     values, geometry = decode(path)
     return whole_label(path.name, values), geometry

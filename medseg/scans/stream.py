@@ -215,7 +215,7 @@ def _skip(stream: BinaryIO, length: int) -> None:
 
 
 def _read_into(stream: BinaryIO, target: npt.NDArray[Any]) -> int:
-    view = memoryview(target.view(np.uint8))
+    view = target.view(np.uint8).data
     done = 0
     while done < len(view):
         got = stream.readinto(view[done:])  # type: ignore[attr-defined]

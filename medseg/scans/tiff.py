@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from tifffile import TiffFile, TiffPage, TiffPageSeries
+from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
@@ -54,7 +54,8 @@ def header(path: Path) -> Header:
         slices = 1 if roles.slices is None else series.shape[roles.slices]
         channels = 1 if roles.channels is None else series.shape[roles.channels]
         samples = 1 if roles.samples is None else len(_kept_samples(page))
-        channels = 3 if page.photometric == _PALETTE else channels * samples
+        coloured = int(page.photometric) in (_PALETTE, _CMYK)
+        channels = 3 if coloured else channels * samples
         return Header(Geometry((columns, rows, slices), world=False), channels, slices == 1)
 
 
@@ -196,7 +197,7 @@ def _check(path: Path, series: TiffPageSeries, page: TiffPage, *, colours: bool)
             raise ScanError(name, what, "copy or export it again")
 
 
-def _stored(page: Any) -> list[tuple[int, int]]:
+def _stored(page: TiffPage | TiffFrame) -> list[tuple[int, int]]:
     return list(zip(page.dataoffsets, page.databytecounts, strict=False))
 
 

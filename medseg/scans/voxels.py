@@ -26,7 +26,7 @@ class Header(NamedTuple):
 
     Attributes:
         geometry: The grid.
-        channels: Values per voxel.
+        channels: Values per voxel; 3 for a palette, which may turn out to be gray.
         plane: Whether it holds a plane, rather than a volume of one slice.
     """
 

@@ -10,8 +10,8 @@ from medseg.evaluation.overlap import dice
 from medseg.evaluation.scores import ClassScore, score_case, score_layers
 from medseg.geometry import Geometry
 from medseg.inference.predictor import Predictor
-from medseg.prepare.cache import StoredCase
 from medseg.prepare.classes import class_layers
+from medseg.prepare.prepared import StoredCase
 from medseg.report.figures import Example
 from medseg.scans.case import Case, Subject
 from medseg.scans.read import read_subject

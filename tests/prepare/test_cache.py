@@ -13,7 +13,7 @@ from medseg.measure import digest
 from medseg.plan.plan import Normalisation
 from medseg.prepare import cache
 from medseg.prepare.cache import prepare_cases
-from medseg.prepare.foreground import foreground_rows
+from medseg.prepare.foreground import foreground
 from medseg.prepare.pipeline import prepare
 from medseg.scans.case import Case
 from medseg.scans.read import read_subject
@@ -74,7 +74,10 @@ def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
         np.testing.assert_array_equal(found.prepared.label, expected.label)
         assert isinstance(found.prepared.image, np.memmap)
         assert not found.prepared.image.flags.writeable
-        np.testing.assert_array_equal(found.foreground, foreground_rows(expected.label, plan))
+        rows, ends, voxels = foreground(expected.label, plan)
+        np.testing.assert_array_equal(found.foreground, rows)
+        assert (found.ends, found.class_voxels) == (ends, voxels)
+        assert sum(voxels) == expected.label.size
 
 
 def test_unchanged_cases_are_neither_prepared_nor_read(cases, tmp_path, work):
@@ -129,7 +132,7 @@ def test_a_new_version_of_the_preparation_forgets_the_old(cases, tmp_path, work,
     assert work == ["a", "sub/b"]
 
 
-@pytest.mark.parametrize("name", ["image.npy", "label.npy", "foreground.npy", "placement.json"])
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "foreground.npy", "entry.json"])
 @pytest.mark.parametrize("rest", [0, 100, None])
 def test_a_damaged_entry_is_made_again(cases, tmp_path, work, name, rest):
     first, _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
@@ -150,7 +153,7 @@ def test_a_damaged_entry_is_made_again(cases, tmp_path, work, name, rest):
 def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
     prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
     work.clear()
-    (tmp_path / "cache" / "index.json").write_text("{")
+    (tmp_path / "cache" / "files.jsonl").write_text("{")
     prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
     assert work == ["0.nii.gz", "0_seg.nii.gz"]
 
@@ -185,7 +188,7 @@ def test_a_broken_case_is_named_and_the_others_are_done(cases, tmp_path):
 
 def test_nothing_left_is_an_error(cases, tmp_path):
     plan = plan_for_tests(channels=2)
-    with pytest.raises(MedsegError, match=r"0 of 2 cases .* \(a: .*1 channels.*; give every"):
+    with pytest.raises(MedsegError, match=r"0 of 2 cases.* \(a: .*1 channels.*; give every"):
         prepare_cases(cases, plan, tmp_path / "cache")
 
 
@@ -198,7 +201,7 @@ def test_a_folder_that_cannot_be_written_is_named(cases, tmp_path):
 def test_unlabelled_cases_are_stored_without_label(cases, tmp_path):
     stored, _ = prepare_cases([replace(cases[0], labels=())], plan_for_tests(), tmp_path / "cache")
     assert stored[0].prepared.label is None
-    assert stored[0].foreground.shape == (0, 4)
+    assert stored[0].foreground.shape == (0, 3)
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
@@ -206,19 +209,32 @@ def test_foreground_rows_lie_in_their_class(task):
     random = np.random.default_rng(0)
     layers, high = (1, 3) if task == "multiclass" else (2, 2)
     label = random.integers(0, high, size=(layers, 20, 25, 30)).astype(np.uint8)
-    rows = foreground_rows(label, plan_for_tests(task=task))
+    rows, ends, _ = foreground(label, plan_for_tests(task=task))
     assert rows.dtype == np.int32
     assert len(rows) == 2 * 4000
-    assert (np.diff(rows[:, 0]) >= 0).all()
-    index, *voxel = rows.T
+    assert ends == ((0, 4000, 8000) if task == "multiclass" else (4000, 8000))
+    index, voxel = np.repeat((1, 2) if task == "multiclass" else (0, 1), 4000), rows.T
     found = label[0][tuple(voxel)] if task == "multiclass" else label[(index, *voxel)]
     np.testing.assert_array_equal(found, index if task == "multiclass" else 1)
-    assert {*index.tolist()} == ({1, 2} if task == "multiclass" else {0, 1})
-    assert len(np.unique(rows, axis=0)) == len(rows)
-    np.testing.assert_array_equal(rows, foreground_rows(label, plan_for_tests(task=task)))
+    for one in (rows[:4000], rows[4000:]):
+        assert len(np.unique(one, axis=0)) == len(one)
+    np.testing.assert_array_equal(rows, foreground(label, plan_for_tests(task=task)).rows)
 
 
 def test_a_rare_class_has_all_its_voxels():
     label = np.zeros((1, 4, 4, 4), dtype=np.uint8)
     label[0, 1, 2, 3] = label[0, 3, 0, 0] = 2
-    assert foreground_rows(label, plan_for_tests()).tolist() == [[2, 1, 2, 3], [2, 3, 0, 0]]
+    found = foreground(label, plan_for_tests())
+    assert found.rows.tolist() == [[1, 2, 3], [3, 0, 0]]
+    assert found.ends == (0, 0, 2)
+    assert found.voxels == (62, 0, 2)
+
+
+def test_stored_cases_keep_no_file_open(cases, tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    stored, _ = prepare_cases(cases * 3, plan_for_tests(), tmp_path / "cache")
+    for case in stored:
+        assert case.prepared.image.any()
+        assert case.foreground.any()
+    after = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    assert after == before

@@ -14,7 +14,6 @@ from medseg.scans.read import read_label_map
 from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, TILTS, grid, random_label
 
-
 SINGLE_PRECISION = (".nii", ".nii.gz", ".img", ".mgz", ".mgh")
 
 

@@ -1,0 +1,160 @@
+"""Every case of a dataset measured: read once, in a few threads, and never again."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from medseg.errors import MachineError, ScanError
+from medseg.files import machine_error
+from medseg.machine import available_memory_bytes
+from medseg.measure.ahead import ahead
+from medseg.measure.digest import FileDigests
+from medseg.measure.facts import CaseFacts, Fingerprint, case_facts
+from medseg.measure.kept import Kept
+from medseg.progress import Progress, Silent
+from medseg.records import Frozen
+from medseg.scans.case import Case, Problem
+from medseg.scans.read import read_subject
+
+Result = TypeVar("Result")
+
+_VERSION = 1  # counts up whenever the same files would give other facts than before
+_MEMORY_SHARE = 0.5
+_BYTES_PER_FILE_BYTE = 24
+"""What reading takes of memory, by the size of the file: 12 a voxel, two voxels in each byte."""
+_PAUSE_S = 2.0
+
+
+class Measured(Frozen):
+    """What is kept of a case: its facts, and what had to be mended while reading it."""
+
+    facts: CaseFacts
+    warnings: tuple[str, ...] = ()
+
+
+def measure_cases(
+    cases: Sequence[Case], folder: Path, progress: Progress | None = None
+) -> tuple[Fingerprint, tuple[Problem, ...]]:
+    """Measure every case, or find it measured.
+
+    A case that cannot be read is tried again at each start: what reads it may be better by then.
+
+    Args:
+        cases: In natural order.
+        folder: Where facts are kept, beside the prepared cases; made if missing, safe to delete.
+        progress: Hears how far it is, and what had to be mended in which case.
+
+    Returns:
+        The cases that could be read, and why the others could not.
+
+    Raises:
+        MachineError: If the machine cannot read or keep; no case is left out for it.
+    """
+    progress = progress or Silent()
+    digests, kept = opened(folder)
+    facts: list[CaseFacts] = []
+    problems: list[Problem] = []
+    measuring = ahead(
+        cases, lambda case: _measured(case, digests, kept), heaviness, memory_budget()
+    )
+    for case, found in progress.track(measuring, "looking at the scans", len(cases)):
+        if isinstance(found, ScanError):
+            problems.append(Problem.from_error(case.name, found))
+            continue
+        for warning in found.warnings:
+            progress.warn(f"{case.name}: {warning}")
+        facts.append(found.facts)
+    return Fingerprint(cases=tuple(facts)), tuple(problems)
+
+
+def opened(folder: Path) -> tuple[FileDigests, Kept]:
+    """What is known of files and of cases.
+
+    Raises:
+        MachineError: If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_kept(folder, error) from error
+    return FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl")
+
+
+def not_kept(folder: Path, error: OSError) -> MachineError:
+    """A disk that is full, or a folder that may not be written: never a broken scan."""
+    return MachineError(
+        str(folder),
+        f"prepared cases cannot be kept there ({error.strerror or error})",
+        "free some space, or make the folder writable",
+    )
+
+
+def heaviness(case: Case) -> int:
+    """Bytes of memory that reading a case may take, by what its files take on disk."""
+    files = (*case.images, *(label for label in case.labels if label))
+    # A file that is absent weighs nothing; it is reported when it is read.
+    return _BYTES_PER_FILE_BYTE * sum(path.stat().st_size for path in files if path.exists())
+
+
+def memory_budget() -> int:
+    """Bytes that cases which are read ahead may take."""
+    return int(_MEMORY_SHARE * available_memory_bytes())
+
+
+def patiently(work: Callable[[], Result], subject: str) -> Result:
+    """Do it, and once more after a moment if a share or a disk failed that may be back by then.
+
+    Raises:
+        MachineError: If the machine fails; as such, whatever the libraries made of it.
+    """
+    try:
+        return _by_its_name(work, subject)
+    except MachineError as error:
+        if not error.passing:
+            raise
+        time.sleep(_PAUSE_S)
+        return _by_its_name(work, subject)
+
+
+def _by_its_name(work: Callable[[], Result], subject: str) -> Result:
+    try:
+        return work()
+    except (MachineError, ScanError):
+        raise
+    except (OSError, MemoryError, RuntimeError) as error:
+        failed = machine_error(error, subject)
+        if failed is None:
+            raise
+        raise failed from error
+
+
+def _measured(case: Case, digests: FileDigests, kept: Kept) -> Measured | ScanError:
+    try:
+        key = f"{_VERSION} {patiently(lambda: digests.of_case(case), case.name)}"
+        found = _found(kept, key)
+        if found is not None:
+            return found
+        return patiently(lambda: _measure(case, key, digests, kept), case.name)
+    except ScanError as error:
+        return error
+
+
+def _found(kept: Kept, key: str) -> Measured | None:
+    value = kept.get(key)
+    try:
+        return None if value is None else Measured.model_validate_json(value)
+    except ValidationError:
+        return None
+
+
+def _measure(case: Case, key: str, digests: FileDigests, kept: Kept) -> Measured:
+    subject = read_subject(case)
+    facts = case_facts(subject)
+    images = tuple(digests.of(path) for path in case.images)
+    facts = facts.model_copy(update={"digest": key.split()[-1], "image_digests": images})
+    measured = Measured(facts=facts, warnings=subject.warnings)
+    kept.put(key, measured.model_dump_json().encode())
+    return measured
