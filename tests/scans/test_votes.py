@@ -14,7 +14,7 @@ def centre(mask):
     return np.argwhere(mask).mean(0)
 
 
-@pytest.mark.parametrize(("step", "share"), [(2, 0.93), (3, 0.87)])
+@pytest.mark.parametrize(("step", "share"), [(2, 0.93), (3, 0.85)])
 def test_less_resolution_moves_no_edge(step, share):
     """Taking the nearest, ties to one side, moved every label of half size by half a voxel."""
     label = ellipsoids(SIZE, (1.0, 1.0, 1.0))
@@ -23,7 +23,7 @@ def test_less_resolution_moves_no_edge(step, share):
     (found,), _ = align("l", Voxels(coarse[None], source), Geometry(SIZE), order=0)
     for value in (1, 2):
         assert dice(found == value, label == value) > share
-        np.testing.assert_allclose(centre(found == value), centre(label == value), atol=0.2)
+        np.testing.assert_allclose(centre(found == value), centre(label == value), atol=0.1 * step)
 
 
 def test_the_same_grid_turned_is_exact():
