@@ -12,7 +12,13 @@ from medseg.files import machine_error
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import Inputs
-from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, WORLD_SUFFIXES, suffix_of
+from medseg.scans.formats import (
+    MASK_SUFFIXES,
+    WORLD_SUFFIXES,
+    mask_suffix,
+    shown_name,
+    suffix_of,
+)
 from medseg.scans.marks import is_ours
 from medseg.scans.names import file_stem, safe_names
 
@@ -37,7 +43,7 @@ class Target(NamedTuple):
 
     def extra(self, what: str) -> Path:
         """The file of something beside the masks: an overlay is a picture, all else an image."""
-        suffix = ".png" if what == "overlay" else suffix_of(self.case.images[0])
+        suffix = ".png" if what == "overlay" else mask_suffix(self.case.images[0])
         if what != "overlay" and suffix not in WORLD_SUFFIXES:
             suffix = ".nii.gz"  # formats without a world frame hold whole numbers only
         return self.stem.with_name(f"{self.stem.name}_{what}{suffix}")
@@ -111,13 +117,13 @@ def _is_file(output: Path) -> bool:
     suffix = suffix_of(output)
     if output.is_dir():
         return False
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in MASK_SUFFIXES:
         return True
     if _FORMAT.fullmatch(suffix):
         raise SettingsError(
             f"output = {output}",
             f"masks are not written as {suffix}",
-            f"end it with one of {', '.join(IMAGE_SUFFIXES)}; for a folder of that name, make it "
+            f"end it with one of {', '.join(MASK_SUFFIXES)}; for a folder of that name, make it "
             "first",
         )
     return False
@@ -125,7 +131,7 @@ def _is_file(output: Path) -> bool:
 
 def _shown(inputs: Inputs) -> list[str]:
     """File names; places below what was named where several files have one name."""
-    files = [case.images[0].name for case in inputs.cases]
+    files = [shown_name(case.images[0]) for case in inputs.cases]
     counts = Counter(files)
     return [
         name if counts[name] == 1 else (place.parent / name).as_posix()
@@ -140,7 +146,7 @@ def _single(cases: Sequence[Case], shown: str, output: Path, plan: Plan) -> Targ
     if plan.task == "multilabel":
         raise SettingsError(subject, "this model writes one mask file per class", "name a folder")
     stem = output.with_name(file_stem(output))
-    return Target(cases[0], shown, stem, (stem.with_name(stem.name + _mask_suffix(output)),))
+    return Target(cases[0], shown, stem, (stem.with_name(stem.name + mask_suffix(output)),))
 
 
 def _in_folder(
@@ -190,18 +196,12 @@ def _crowded(targets: Sequence[Target], extras: Collection[str]) -> list[bool]:
 
 
 def _target(case: Case, shown: str, stem: Path, masks: Sequence[str]) -> Target:
-    suffix = _mask_suffix(case.images[0])
+    suffix = mask_suffix(case.images[0])
     if masks:
         files = tuple(stem / (name + suffix) for name in masks)
     else:
         files = (stem.with_name(stem.name + suffix),)
     return Target(case, shown, stem, files)
-
-
-def _mask_suffix(path: Path) -> str:
-    """Format of a mask that is asked for as `path`, or belongs to that scan; spelled as there."""
-    suffix = path.name[len(file_stem(path)) :]
-    return ".png" if suffix.lower() in LOSSY_SUFFIXES else suffix  # JPEG would alter the labels
 
 
 def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Target], list[Problem]]:

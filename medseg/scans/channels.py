@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from medseg.scans.case import Case, Problem
+from medseg.scans.formats import named_path
 from medseg.scans.inputs import find_files, list_images, spelled
-from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
+from medseg.scans.names import case_folder, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
 
@@ -34,7 +35,8 @@ class ChannelRule(BaseModel):
 
         None for a file that has no key, or lies in a folder of labels.
         """
-        folder, stem = path.absolute().parent, file_stem(path)
+        named = named_path(path.absolute())
+        folder, stem = named.parent, named.name
         if self.kind == "folder":
             case = case_folder(folder)
             key = role(stem, case.name)
@@ -100,7 +102,7 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         elif not named and not case_folders.isdisjoint(path.absolute().parents):
             beside.append(path.name)
         elif not several:
-            groups[path] = _Group(path, file_stem(path), {"": [path]})
+            groups[path] = _Group(path, named_path(path.absolute()).name, {"": [path]})
         else:
             problems.append(_unknown_channel(path, rule, channels))
     if beside:
@@ -145,7 +147,7 @@ def _complete(
 
 def _place(group: _Group, images: Sequence[Path], root: Path) -> PurePath:
     """A file keeps its own name; of several the case has one."""
-    path = group.path if len(images) > 1 else images[0].with_name(file_stem(images[0]))
+    path = group.path if len(images) > 1 else named_path(images[0])
     absolute = spelled(path)
     below = absolute.relative_to(root) if absolute.is_relative_to(root) else PurePath(path.name)
     return below if below.name else PurePath(absolute.name)

@@ -10,11 +10,10 @@ from typing import NamedTuple
 from medseg.files import machine_error
 from medseg.scans.absent import absent_content
 from medseg.scans.case import Problem
-from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
+from medseg.scans.formats import IMAGE_SUFFIXES, first_file, format_of, named_path, suffix_of
 from medseg.scans.marks import is_ours
 from medseg.scans.names import (
     IMAGE_WORDS,
-    file_stem,
     is_image_file,
     is_label_name,
     natural_key,
@@ -164,8 +163,8 @@ def _looked_at(
 
 
 def _named(path: Path, problems: list[Problem]) -> list[tuple[Found, str]]:
-    if is_image_file(path):
-        return [(Found(path, named=True), "")]
+    if format_of(path) is not None:
+        return [(Found(first_file(path), named=True), "")]
     remedy = f"convert it to one of {', '.join(IMAGE_SUFFIXES)}"
     problems.append(Problem(str(path), "not a known image format", remedy))
     return []
@@ -199,7 +198,7 @@ def _sorted_out(
 def _left_out(
     path: Path, below: PurePath, datasets: frozenset[PurePath], errors: list[OSError]
 ) -> str:
-    folders, stem = below.parts[:-1], file_stem(path)
+    folders, stem = below.parts[:-1], named_path(path).name
     if is_label_name(stem) or is_extra(stem) or any(map(is_label_folder, folders)):
         return _LABELS
     try:

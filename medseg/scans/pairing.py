@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
+from medseg.scans.formats import named_path
 from medseg.scans.names import (
     IMAGE_WORDS,
     bare,
     case_folder,
     class_of,
-    file_stem,
     is_label_name,
     natural_key,
     role,
@@ -53,7 +53,11 @@ class Pairs(NamedTuple):
 
 def named_below(root: Path, paths: Sequence[Path]) -> list[File]:
     """Name files by where they are below `root`."""
-    return [File(p, (p.parent.relative_to(root) / file_stem(p)).as_posix()) for p in paths]
+    named = [(path, named_path(path)) for path in paths]
+    return [
+        File(path, name.relative_to(root).as_posix() if name != root else root.name)
+        for path, name in named
+    ]
 
 
 def pair(

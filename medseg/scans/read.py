@@ -11,7 +11,13 @@ from medseg.geometry import Geometry
 from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, decode
-from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
+from medseg.scans.formats import (
+    IMAGE_SUFFIXES,
+    LOSSY_SUFFIXES,
+    reading_notes,
+    shown_name,
+    suffix_of,
+)
 from medseg.scans.sanitise import finite_image, whole_label
 
 __all__ = ["IMAGE_SUFFIXES", "read_label_map", "read_subject"]
@@ -40,7 +46,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         image, moved = align(path.name, Voxels(image, voxels.geometry), geometry, order=1)
         del voxels  # before the next file is read
         channels.append(image)
-        warnings += mended + moved
+        warnings += _notes(path) + mended + moved
     if geometry is None:
         raise ScanError(case.name, "has no image", "add one")
 
@@ -52,7 +58,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         layer, grid = read_label_map(path)
         label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
         layers.append(label)
-        warnings += moved
+        warnings += _notes(path) + moved
     return Subject(
         name=case.name,
         image=np.concatenate(channels) if len(channels) > 1 else channels[0],
@@ -60,6 +66,13 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         geometry=geometry,
         warnings=tuple(warnings),
     )
+
+
+def _notes(path: Path) -> list[str]:
+    return [
+        f"{shown_name(path)}: {what}" + f" ({detail})" * bool(detail)
+        for what, detail in reading_notes(path)
+    ]
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:

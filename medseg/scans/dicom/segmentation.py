@@ -88,14 +88,14 @@ def segments_overlap(path: Path) -> bool:
     return _meet(path, status.st_size, status.st_mtime_ns)
 
 
-def segment_notes(path: Path) -> tuple[str, ...]:
-    """What a user should know of how a segmentation is read, a line each.
+def segment_notes(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a user should know of how a segmentation is read, and the detail of this one.
 
     Raises:
         ScanError: If it is no segmentation that can be read.
     """
     fractional = _stated(path)[1].kind == "FRACTIONAL"
-    return ("holds shares of voxels: those of at least half are taken",) if fractional else ()
+    return (("holds shares of voxels: those of at least half are taken", ""),) * fractional
 
 
 def segmentation_grid(path: Path) -> Geometry:

@@ -9,9 +9,8 @@ from pydicom import Dataset
 
 from medseg.errors import ScanError
 from medseg.scans.decode import decode
-from medseg.scans.dicom.read import notes_of
 from medseg.scans.dicom.series import chosen, series_in
-from medseg.scans.formats import is_scan, named_path
+from medseg.scans.formats import is_scan, named_path, reading_notes, shown_name
 from tests.scans.dicom.objects import SECRETS, affine, dataset, ramp, save, save_series, slices, uid
 
 
@@ -22,8 +21,9 @@ def said_of(folder: Path) -> Iterator[str]:
         yield series.name
         yield series.description
         yield str(series.problem)
-        yield from series.notes
-        yield from notes_of(series.first)
+        yield str(reading_notes(series.first))
+        yield shown_name(series.first)
+        yield series.shown
         yield str(named_path(series.first).relative_to(folder.parent))
         try:
             yield str(decode(series.first).geometry)

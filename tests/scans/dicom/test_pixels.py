@@ -20,8 +20,7 @@ from medseg.errors import ScanError
 from medseg.scans.decode import decode, decode_header
 from medseg.scans.dicom import header
 from medseg.scans.dicom.codestream import stated_size
-from medseg.scans.dicom.read import notes_of
-from medseg.scans.formats import is_scan
+from medseg.scans.formats import is_scan, reading_notes
 from tests.scans.dicom.objects import (
     CR,
     CT,
@@ -120,7 +119,10 @@ def test_inverted_pictures_are_read_as_viewers_show_them(tmp_path: Path) -> None
     )
     path = save(made, tmp_path / "chest.dcm")
     np.testing.assert_array_equal(decode(path).values[0, :, :, 0], 1023 - stored)
-    assert notes_of(path) == ("stored with white as its lowest value, read as viewers show it",)
+    assert (
+        reading_notes(path)[0][0]
+        == "stored with white as the lowest value, read as viewers show it"
+    )
 
 
 def test_measured_values_are_never_inverted(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_shares_of_at_least_half_are_taken_with_a_word(tmp_path: Path) -> None:
     shares[0, 1, 1, :] = [0, 0.2, 0.45, 0.5, 0.55, 0.8, 1, 0]
     path = write(tmp_path / "seg.dcm", shares, "FRACTIONAL", ("liver",))
     np.testing.assert_array_equal(whole(path, ("liver",))[0], shares[0] >= 0.5)
-    assert segment_notes(path) == ("holds shares of voxels: those of at least half are taken",)
+    assert segment_notes(path)[0][0] == "holds shares of voxels: those of at least half are taken"
 
 
 def test_slices_without_a_frame_are_empty(tmp_path: Path) -> None:
