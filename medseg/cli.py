@@ -47,6 +47,9 @@ class PredictOptions(Settings):
     """Scans: files, folders or globs."""
     model: Path | None = None
     """Run folder or model file. None: the newest run in `runs`."""
+    series: str | None = None
+    """Which DICOM series of a folder: its number, or a part of its description. None: each is an
+    input."""
     output: Path | None = None
     """Folder, in which each scan keeps its name, or a file for a single scan. None: scan_seg.nii.gz
     for scan.nii.gz, in the working directory."""
@@ -171,6 +174,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         rule,
         options.output,
         terminal,
+        series=options.series,
         save=[what for what in options.save if what != "overlay"],
         after={"overlay": _overlay(predictor.plan)} if "overlay" in options.save else {},
     )

@@ -8,11 +8,14 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from medseg.scans.case import Case, Problem
+from medseg.scans.dicom.series import chosen, images_of
 from medseg.scans.formats import named_path
-from medseg.scans.inputs import find_files, list_images, spelled
+from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
 from medseg.scans.names import case_folder, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
+
+_LISTED = 30
 
 
 class ChannelRule(BaseModel):
@@ -73,7 +76,9 @@ class _Group(NamedTuple):
     files: dict[str, list[Path]]
 
 
-def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inputs:
+def group_inputs(
+    paths: Sequence[str], rule: ChannelRule, channels: int, series: str | None = None
+) -> Inputs:
     """Make cases of the files, folders and globs a user named.
 
     A folder stands for the images in it and in its sub-folders; labels and earlier masks among
@@ -84,17 +89,20 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         paths: As typed; `~` and `*` are understood.
         rule: That of the training data.
         channels: What the model expects, for the messages.
+        series: Which DICOM series is meant; None: each is an input.
 
     Raises:
+        SettingsError: If there is no such series.
         MachineError: If the machine fails while looking.
     """
     several = len(rule.keys) > 1
     found = find_files(paths, lambda path: several and _claims(rule, path))
+    files = _meant(found, series)
     problems, groups = found.problems, dict[Path, _Group]()
-    splits = [rule.split(path) for path, _ in found.files]
+    splits = [rule.split(path) for path, _ in files]
     case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
     beside: list[str] = []
-    for (path, named), split in zip(found.files, splits, strict=True):
+    for (path, named), split in zip(files, splits, strict=True):
         if split is not None:
             case, key = split
             group = groups.setdefault(case if several else path, _Group(case, case.name, {}))
@@ -118,6 +126,23 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         for name, (_, images) in zip(_names(complete, places), complete, strict=True)
     ]
     return Inputs(cases, problems, found.notes, places)
+
+
+def _meant(found: Listing, series: str | None) -> list[Found]:
+    """The files of the series that is meant; all of them, and a note of what they are, if none."""
+    if series is None:
+        images = images_of(path for path, _ in found.files)
+        if len({one.first.parent for one in images}) < len(images):
+            listed = "; ".join(f"{one.shown}: {one.line}" for one in images[:_LISTED])
+            more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
+            found.notes.append(f"DICOM series, an input each (--series picks): {listed}{more}")
+        return found.files
+    firsts = set(chosen((path for path, _ in found.files), series))
+    meant = [file for file in found.files if file.path in firsts]
+    if len(meant) < len(found.files):
+        left = len(found.files) - len(meant)
+        found.notes.append(f"left out {left} scan(s) that are not of series {series}")
+    return meant
 
 
 def _claims(rule: ChannelRule, path: Path) -> bool:

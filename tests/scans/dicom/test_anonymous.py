@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydicom import Dataset
 
-from medseg.errors import ScanError
+from medseg.errors import MedsegError
 from medseg.scans.decode import decode
 from medseg.scans.dicom.series import chosen, series_in
 from medseg.scans.formats import is_scan, named_path, reading_notes, shown_name
@@ -27,11 +27,11 @@ def said_of(folder: Path) -> Iterator[str]:
         yield str(named_path(series.first).relative_to(folder.parent))
         try:
             yield str(decode(series.first).geometry)
-        except ScanError as error:
+        except MedsegError as error:
             yield str(error)
         try:
             chosen([series.first], "nothing of this kind")
-        except ScanError as error:
+        except MedsegError as error:
             yield str(error)
 
 

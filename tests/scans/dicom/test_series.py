@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from medseg.errors import ScanError
+from medseg.errors import ScanError, SettingsError
 from medseg.scans.decode import decode, decode_header
 from medseg.scans.dicom.series import chosen, series_in, series_of
 from medseg.scans.formats import files_of, first_file, is_scan, named_path
@@ -142,7 +142,7 @@ def test_series_of_one_folder_are_inputs_each(tmp_path: Path) -> None:
         chosen(firsts, "12") == chosen(firsts, "t2") == chosen(firsts, str(uid("b"))) == firsts[1:]
     )
     with pytest.raises(
-        ScanError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"
+        SettingsError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"
     ):
         chosen(firsts, "flair")
 
