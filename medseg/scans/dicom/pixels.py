@@ -95,6 +95,9 @@ def _syntax(header: "Dataset") -> "UID":
 def _check_decodable(path: Path, syntax: "UID") -> None:
     from pydicom.pixels.decoders.base import get_decoder
 
+    from medseg.scans.dicom.codecs import register
+
+    register()
     # Named by its dictionary entry: an unknown one is a number that tells nobody anything.
     name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
     try:

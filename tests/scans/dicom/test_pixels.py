@@ -1,15 +1,20 @@
 """Values are what the scanner measured, in a type that holds them exactly."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from pydicom import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels.decoders import JPEGLosslessSV1Decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     MPEG2MPML,
+    UID,
     DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
@@ -19,6 +24,7 @@ from pydicom.uid import (
 from medseg.errors import ScanError
 from medseg.scans.decode import decode, decode_header
 from medseg.scans.dicom import header
+from medseg.scans.dicom.codecs import register
 from medseg.scans.dicom.codestream import stated_size
 from medseg.scans.formats import is_scan, reading_notes
 from tests.scans.dicom.objects import (
@@ -176,15 +182,38 @@ def test_compressed_slices_are_equal(tmp_path: Path, syntax: str) -> None:
     np.testing.assert_array_equal(values_of(tmp_path)[0], volume)
 
 
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (JPEGLosslessSV1, imagecodecs.ljpeg_encode),
+        (JPEGLSLossless, imagecodecs.jpegls_encode),
+        (JPEG2000Lossless, partial(imagecodecs.jpeg2k_encode, codecformat="J2K", reversible=True)),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_no_further_package_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: UID, encode: Callable, kind: type
+) -> None:
+    """Those of pydicom's plug-ins that are installed decide nothing."""
+    register()
+    decoder = get_decoder(syntax)
+    monkeypatch.setattr(decoder, "_available", {"medseg": decoder._available["medseg"]})
+    picture = ramp(48, 40, kind=kind)
+    one = dataset(SC, picture)
+    one.file_meta.TransferSyntaxUID = syntax
+    one.PixelData = encapsulate([bytes(encode(picture))])
+    values = decode(save(one, tmp_path / "a.dcm")).values
+    assert values.dtype == kind
+    np.testing.assert_array_equal(values[0, :, :, 0], picture.T)
+
+
 def test_a_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = dataset(SC, ramp(4, 4, kind=np.uint8))
-    one.file_meta.TransferSyntaxUID = JPEGLosslessSV1
-    one.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    one.file_meta.TransferSyntaxUID = HTJ2KLossless
+    one.PixelData = encapsulate([b"\xff\x4f\xff\x51"])
     path = save(one, tmp_path / "a.dcm")
-    monkeypatch.setattr(JPEGLosslessSV1Decoder, "_available", {})
-    with pytest.raises(
-        ScanError, match=r"compressed as JPEG Lossless.*no decoder is installed"
-    ) as error:
+    monkeypatch.setattr(get_decoder(HTJ2KLossless), "_available", {})
+    with pytest.raises(ScanError, match=r"compressed as High-Throughput.*no decoder is") as error:
         decode(path)
     assert error.value.remedy.startswith('pip install "medseg[dicom]"')
 
