@@ -240,6 +240,15 @@ def test_sizes_that_streams_state() -> None:
     assert stated_size(jpeg) == (0x0102, 0x0304)
     assert stated_size(b"\xff\xd8\xff\xe0\x00") is None
     assert stated_size(b"rle") is None
+    codestream = (
+        b"\xff\x4f\xff\x51" + bytes(4) + (300).to_bytes(4, "big") + (200).to_bytes(4, "big")
+    )
+    codestream += bytes(20)
+    signature = b"\0\0\0\x0cjP  \r\n\x87\n"
+    boxed = signature + b"\0\0\0\x09ftyp\0" + b"\0\0\0\0jp2c" + codestream
+    assert stated_size(codestream) == stated_size(boxed) == (200, 300)
+    with pytest.raises(ValueError, match="boxes without a picture"):
+        stated_size(signature + b"\0\0\0\0ftyp" + boxed)
 
 
 def test_frames_of_one_object_are_slices(tmp_path: Path) -> None:
