@@ -1,10 +1,12 @@
 """Keeps the readers' own chatter off the screen: medseg says what is wrong itself, in one line."""
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from typing import TextIO
 
 from nibabel import imageglobals
 
@@ -17,6 +19,7 @@ class _Shared:
 
     readers = 0
     kept = ExitStack()
+    screen: TextIO | None = None
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def quiet() -> Generator[None, None, None]:
     """No warnings, no log lines and nothing on stderr from nibabel, SimpleITK, torchio and PIL.
 
     All three are properties of the process, so the first of several threads that read turns them
-    off, and the last turns them on again.
+    off, and the last turns them on again. What medseg writes to `sys.stderr` meanwhile is shown.
     """
     with _LOCK:
         if _Shared.readers == 0:
@@ -61,17 +64,40 @@ def _no_log() -> Generator[None, None, None]:
 
 @contextmanager
 def _no_stderr() -> Generator[None, None, None]:
-    """ITK's readers (and libjpeg, libtiff below them) write to the file descriptor itself."""
+    """ITK's readers (and libjpeg, libtiff below them) write to the file descriptor itself.
+
+    `sys.stderr` leads past that meanwhile: other threads show how far they are.
+    """
     try:
-        kept = os.dup(_STDERR)
+        screen = _screen()
     except OSError:  # a process without stderr, such as a Windows service
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
+    shown = sys.stderr
     try:
+        if _is_stderr():
+            sys.stderr = screen
         os.dup2(nowhere, _STDERR)
         yield
     finally:
-        os.dup2(kept, _STDERR)
+        os.dup2(screen.fileno(), _STDERR)
+        sys.stderr = shown
         os.close(nowhere)
-        os.close(kept)
+
+
+def _screen() -> TextIO:
+    """What stderr leads to now, under a descriptor that stays: a thread may write to it late."""
+    if _Shared.screen is None:
+        file = os.fdopen(os.dup(_STDERR), "w", 1, encoding="utf-8", errors="backslashreplace")
+        _Shared.screen = file
+    os.dup2(_STDERR, _Shared.screen.fileno(), inheritable=False)
+    return _Shared.screen
+
+
+def _is_stderr() -> bool:
+    try:
+        sys.stderr.flush()
+        return sys.stderr.fileno() == _STDERR
+    except (AttributeError, OSError, ValueError):  # closed, replaced by a test, or none at all
+        return False
