@@ -21,7 +21,7 @@ from medseg.plan.patch import (
     shape_for,
     shapes,
 )
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Plan, network_axes
 from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
 from medseg.plan.topology import REFERENCE, Recipe, recipe
@@ -60,7 +60,7 @@ def make_plan(
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
-    axes = [axis for axis in range(3) if axis != walked]
+    axes = network_axes(walked)
     size = median_size(cases, spacing_mm, walked)
     shape, batch, why = _patch_and_batch(
         [size[axis] for axis in axes],
@@ -80,7 +80,7 @@ def make_plan(
     )
     reasons |= why
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
-    steps, reasons["steps"] = _steps(hparams, len(cases), batch)
+    steps, reasons["steps"] = _steps(hparams, [case.name for case in cases], batch)
     return Plan(
         dim=hparams.dim,
         slice_axis=walked,
@@ -179,13 +179,13 @@ def _flip_axes(
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
-def _steps(hparams: HParams, num_cases: int, batch: int) -> tuple[int | None, str]:
+def _steps(hparams: HParams, names: Sequence[str], batch: int) -> tuple[int | None, str]:
     """Training steps; None where time decides."""
     if hparams.time_budget is not None:
         return None, "the time budget decides"
     if hparams.steps is not None:
         return hparams.steps, "set by you"
-    training = len(split(num_cases, hparams.folds, hparams.fold).training)
+    training = len(split(names, hparams.folds, hparams.fold).training)
     if hparams.epochs is not None:
         each = ceil(training / batch)
         return hparams.epochs * each, f"{hparams.epochs} epochs of {each} steps, set by you"

@@ -1,5 +1,6 @@
 """Which cases train and which validate."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -10,13 +11,24 @@ class Split(NamedTuple):
     validation: tuple[int, ...]
 
 
-def split(num_cases: int, folds: int, fold: int) -> Split:
-    """Case i belongs to fold i mod `folds`; `fold` validates.
+def split(groups: Sequence[str], folds: int, fold: int) -> Split:
+    """Group i, in order of its first case, belongs to fold i mod `folds`; `fold` validates.
 
-    With fewer cases than folds one case is left out at a time; a single case trains and validates.
+    Cases of one group, such as scans of one patient, are always on one side. With fewer groups than
+    folds one group is left out at a time. Where all cases are of one group, they are dealt case by
+    case; a single case trains and validates.
+
+    Args:
+        groups: Who each case is of.
+        folds: Number of parts.
+        fold: The part that validates.
     """
-    if num_cases < 2:
-        return Split((0,) * num_cases, (0,) * num_cases)
-    folds = min(folds, num_cases)
-    validation = tuple(range(fold % folds, num_cases, folds))
-    return Split(tuple(i for i in range(num_cases) if i % folds != fold % folds), validation)
+    order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    places = [order[group] for group in groups]
+    if len(order) < 2:
+        places = list(range(len(groups)))
+    if len(groups) < 2:
+        return Split((0,) * len(groups), (0,) * len(groups))
+    folds = min(folds, max(places) + 1)
+    validation = tuple(i for i, place in enumerate(places) if place % folds == fold % folds)
+    return Split(tuple(i for i in range(len(groups)) if i not in set(validation)), validation)

@@ -21,8 +21,8 @@ class Problem(NamedTuple):
     @classmethod
     def from_error(cls, name: str, error: MedsegError) -> "Problem":
         """What an error says, under the case's name."""
-        parts = (error.subject if error.subject != name else "", error.what)
-        what = ": ".join(part for part in parts if part)
+        subject = "" if error.subject == name and error.what else error.subject
+        what = ": ".join(part for part in (subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
 
 

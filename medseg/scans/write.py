@@ -61,7 +61,9 @@ def write_label_map(
     )
 
 
-def write_image(image: npt.NDArray[np.float32], geometry: Geometry, target: Path) -> Path:
+def write_image(
+    image: npt.NDArray[np.float32], geometry: Geometry, target: Path, like: Path | None = None
+) -> Path:
     """Write intensities or probabilities; channels are a fourth axis in NIfTI, vectors elsewhere.
 
     PNG and JPEG hold whole numbers only: PNG 0 to 65535, JPEG 0 to 255.
@@ -70,6 +72,7 @@ def write_image(image: npt.NDArray[np.float32], geometry: Geometry, target: Path
         image: (channels, *size).
         geometry: Its grid.
         target: File to write or replace; missing folders are made.
+        like: The scan it belongs to, as for `write_label_map`.
 
     Raises:
         MedsegError: If the format cannot hold it or the folder cannot be written.
@@ -83,8 +86,8 @@ def write_image(image: npt.NDArray[np.float32], geometry: Geometry, target: Path
                 "write .tif or .nii.gz instead"
             )
         whole = image.astype(np.uint16 if image.max() > 255 else np.uint8)
-        return _write(whole, geometry, target, None)
-    return _write(image, geometry, target, None)
+        return _write(whole, geometry, target, like)
+    return _write(image, geometry, target, like)
 
 
 def _write(values: npt.NDArray[Any], geometry: Geometry, target: Path, like: Path | None) -> Path:

@@ -161,7 +161,7 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 
 def _network_spacing(plan: Plan) -> tuple[float, ...]:
-    return tuple(mm for axis, mm in enumerate(plan.spacing_mm) if axis != plan.slice_axis)
+    return tuple(plan.spacing_mm[axis] for axis in plan.network_axes)
 
 
 @contextmanager
