@@ -63,7 +63,6 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         MedsegError: If it cannot start.
         TrainingError: If it fails later.
     """
-    keep_freed_memory()
     device = pick_device(hparams.device)
     start = _resume(hparams, progress) if resume else _begin(hparams, device, progress)
     run, plan = start.run, start.plan
@@ -75,6 +74,7 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     )
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
+    keep_freed_memory()  # not before: what reading and preparing frees is for the training
     with _failures(device, run):
         write_text(run.split, data.parts.model_dump_json(indent=2))
         run.become_latest()
