@@ -9,6 +9,7 @@ nothing says what they count: the first is then taken for a patient's, and that 
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 from medseg.scans.name_parts import Unit, units_of
@@ -72,9 +73,10 @@ def _without_parts(
         behind = units[place + 1 :]
         if unit.kind == "who":
             return (*kept, unit)
-        if unit.kind == "side" and (known or behind):
-            parts = True
-        elif unit.kind == "part" and (_leads(unit, behind) or (numbered if unit.own else known)):
+        told = numbered if unit.own else known
+        if (unit.kind == "side" and (known or behind)) or (
+            unit.kind == "part" and (told or _leads(unit, behind))
+        ):
             parts = True
         elif not (known and parts and unit.number and not unit.word):
             kept.append(unit)
@@ -172,7 +174,7 @@ def _spelled(
 def _text(name: _Name, units: Sequence[Unit]) -> str:
     """The units as the name has them, with what stands between neighbours."""
     text = name.text[units[0].start : units[0].end]
-    for before, unit in zip(units, units[1:], strict=False):
+    for before, unit in pairwise(units):
         neighbours = name.units.index(unit) == name.units.index(before) + 1
         between = name.text[before.end : unit.start] if neighbours else "_"
         text += between + name.text[unit.start : unit.end]

@@ -1,42 +1,44 @@
-"""What a case's name is made of: words with their numbers, dates, codes; and what they stand for."""
+"""What a case's name is made of, words with their numbers, dates and codes, and what these mean."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-_PATIENT = frozenset(
-    "animal donor mouse participant pat patient person pid pt ptid rat sub subj subject "
-    "volunteer".split()
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_PATIENT = _set(
+    "animal donor mouse participant pat patient person pid pt ptid rat sub subj subject volunteer"
 )
 """Words whose number says who it is."""
-_COLLECTION = frozenset(
+_COLLECTION = _set(
     "batch center centre clinic cohort dataset fold grade hospital institution scanner set site "
-    "task vendor version year".split()
+    "task vendor version year"
 )
 """Words whose number says which of many collections it is from."""
-_TIMES = frozenset(
+_TIMES = _set(
     "baseline day days followup mo month months mth ses session timepoint tp visit week weeks wk "
-    "yr years".split()
+    "yr years"
 )
-_SLICES = frozenset(
-    "aug augmented crop cropped fr frame frames patch sl slc slice slices tile tiles z".split()
-)
+_SLICES = _set("aug augmented crop cropped fr frame frames patch sl slc slice slices tile tiles z")
 """Words whose number makes sense within one scan only."""
-_OWN = frozenset("exam image img scan study vol volume".split())
+_OWN = _set("exam image img scan study vol volume")
 """Words whose number may be all that tells cases apart: a part only behind another number."""
 _PARTS = (
     _TIMES
     | _SLICES
     | _OWN
-    | frozenset(
+    | _set(
         "acq acquisition annotator copy date echo lesion nodule observer part phase rad rater "
-        "reader rep repeat repetition run series slab stack time tumor tumour view".split()
+        "reader rep repeat repetition run series slab stack time tumor tumour view"
     )
 )
 """Words whose number says which part of someone it is, once it is known whose."""
-_GLUED = frozenset("ct d dx f m mr p s t v w z".split())
+_GLUED = _set("ct d dx f m mr p s t v w z")
 """The same, where the number stands at the word: v2, m12."""
-_SIDES = frozenset(
+_SIDES = _set(
     "l left lh lt od os r rh right rt bilateral "
     "dia diastole ed es exp expiration insp inspiration rest stress sys systole prone supine "
     "after baseline before followup post pre "
@@ -44,7 +46,7 @@ _SIDES = frozenset(
     "2ch 3ch 4ch ap ax axial cc cor coronal lat lax mlo pa sag sagittal sax "
     "adc bold cbct ct dwi flair mr mri pd pdw pet t1 t1c t1ce t1gd t1w t2 t2w us "
     "aug augmented copy flip flipped hflip mirrored orig original rot rot180 rot270 rot90 rotated "
-    "vflip".split()
+    "vflip"
 )
 """Words that say without a number which part of someone it is."""
 _KNOWN = _PATIENT | _PARTS | _GLUED | _SIDES
@@ -159,19 +161,19 @@ def _pair(token: _Token, after: _Token) -> Unit | None:
     if glued and text in _SIDES:
         return Unit("side", text, start, end)
     if token.kind == "number":
-        if glued and after.kind == "word" and after.text in _TIMES | {"d", "m", "w", "y"}:
-            return Unit("part", text, start, end, after.text, token.text)
-        return None
-    if after.kind not in ("number", "code"):
-        return None
-    named = (text, start, end, token.text, after.text)
-    if token.text in _PATIENT:
-        return Unit("who", *named)
-    if token.text in _PARTS or (glued and token.text in _GLUED):
-        return Unit("part", *named)
-    if glued or token.text in _COLLECTION:
-        return Unit("other", *named)
-    return None
+        timed = glued and after.kind == "word" and after.text in _TIMES | {"d", "m", "w", "y"}
+        return Unit("part", text, start, end, after.text, token.text) if timed else None
+    kind = _kind(token.text, glued=glued) if after.kind in ("number", "code") else None
+    return kind and Unit(kind, text, start, end, token.text, after.text)
+
+
+def _kind(word: str, *, glued: bool) -> Literal["who", "part", "other"] | None:
+    """What a word's number says; None where the two do not belong together."""
+    if word in _PATIENT:
+        return "who"
+    if word in _PARTS or (glued and word in _GLUED):
+        return "part"
+    return "other" if glued or word in _COLLECTION else None
 
 
 def _tokens(name: str) -> Iterator[_Token]:
