@@ -1,9 +1,10 @@
-"""Who belongs together, by names alone: scans of one patient, slices of one volume.
+"""Who belongs together: scans of one patient, slices of one volume.
 
-A name is read from left to right (`name_parts`). What comes after the first thing that tells cases
-apart, and names a part of someone (a visit, a frame, a side, a date), is taken away; cases of which
-the same remains belong together. Where mere numbers stand behind each other, such as 12_003,
-nothing says what they count: the first is then taken for a patient's, and that is said.
+Where neither the user nor a folder says so, names do. A name is read from left to right
+(`name_parts`). What comes after the first thing that tells cases apart, and names a part of someone
+(a visit, a frame, a side, a date), is taken away; cases of which the same remains belong together.
+Where mere numbers stand behind each other, such as 12_003, nothing says what they count: the first
+is then taken for a patient's, and that is said.
 """
 
 from collections import Counter
@@ -12,20 +13,26 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+from medseg.scans.case import Case
+from medseg.scans.group_setting import set_groups
+from medseg.scans.known import Known, shown
 from medseg.scans.name_parts import Unit, units_of
 
-_SHOWN = 3
+_NAMES, _FOLDERS, _ALONE = "from the names", "from the folders", "each case by itself"
+_BY_ITSELF = "each is dealt by itself, so scores say little of new patients"
 
 
-class Grouping(NamedTuple):
+class Groups(NamedTuple):
     """Who each case is of.
 
     Attributes:
-        groups: One per name, in step; a case by itself is a group of its own name.
-        doubt: What is uncertain about it, in a sentence; nothing where nothing is.
+        names: One per case, in step; a case by itself is a group of its own name.
+        source: How that was found, in words.
+        doubt: What is uncertain about it, in a line; nothing where nothing is.
     """
 
-    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    source: str
     doubt: str = ""
 
 
@@ -36,7 +43,47 @@ class _Name(NamedTuple):
     units: tuple[Unit, ...]
 
 
-def find_groups(names: Sequence[str], folds: int = 5) -> Grouping:
+def group_cases(
+    cases: Sequence[Case], asked: str | None, folds: int, others: Sequence[str] = ()
+) -> Groups:
+    """Who each case is of: as the user says, else as the folders say, else by the names.
+
+    Args:
+        cases: In natural order.
+        asked: The setting `groups`.
+        folds: Groups that an uncertain reading must leave.
+        others: Names of what was left out of the dataset, which a table may hold.
+
+    Raises:
+        SettingsError: If the setting does not fit the cases.
+    """
+    names = [case.name for case in cases]
+    if asked is not None:
+        told = set_groups(asked, Known(names, others))
+        return Groups(tuple(told[name] for name in names), "as set by you")
+    own = tuple(case.group or case.name for case in cases)
+    count = len(set(own))
+    if count == len(cases):
+        return find_groups(names, folds)
+    doubt = ""
+    if count == 1:
+        doubt = f"all {len(cases)} cases are of one patient: {_BY_ITSELF}"
+    return Groups(own, _FOLDERS, doubt)
+
+
+def groups_in_words(groups: Groups) -> str:
+    """Such as `40 patients of 80 cases, from the names (patient001: 2, ...)`."""
+    sizes = Counter(groups.names)
+    if len(sizes) == len(groups.names):
+        return _ALONE
+    said = f"{len(sizes)} patients of {len(groups.names)} cases, {groups.source}"
+    if groups.source == _FOLDERS:  # those may be names of people
+        return f"{said} (at most {max(sizes.values())} of one)"
+    several = [f"{name}: {size}" for name, size in sizes.items() if size > 1]
+    return f"{said} ({shown(several)})"
+
+
+def find_groups(names: Sequence[str], folds: int = 5) -> Groups:
     """Find out from the names who belongs together.
 
     Never all of them: a dataset of one patient is dealt case by case, and that is said.
@@ -56,11 +103,10 @@ def find_groups(names: Sequence[str], folds: int = 5) -> Grouping:
         keys = ["_".join(unit.text for unit in units) for units in kept]
         sizes = Counter(keys)
         together = [key for key, size in sizes.items() if size > 1 and key]
-        # Words alone may be kinds of scans (benign, malignant) as well as people.
-        wordy = not all(any(map(str.isdigit, key)) for key in together)
-        if together and len(sizes) >= (folds if wordy else 2):
-            return Grouping(_spelled(read, kept, keys))
-    return _by_first_number(read, folds) or Grouping(tuple(names), _why_alone(read, constant))
+        if together and len(sizes) > 1:
+            groups = _spelled(read, kept, keys)
+            return Groups(groups, _NAMES, _words_alone(groups, together, folds))
+    return _by_first_number(read, folds) or Groups(tuple(names), _ALONE, _why_alone(read, constant))
 
 
 def _without_parts(
@@ -87,6 +133,16 @@ def _without_parts(
     return tuple(kept if known else units)
 
 
+def _words_alone(groups: Sequence[str], together: Sequence[str], folds: int) -> str:
+    """Few words without numbers may be people, and kinds of scans (benign, malignant) as well."""
+    if len(set(groups)) >= folds or all(any(map(str.isdigit, key)) for key in together):
+        return ""
+    return (
+        f"cases that begin alike ({shown([*dict.fromkeys(groups)])}) are taken for scans of one "
+        "patient; if they are not, --groups '.+' deals each by itself"
+    )
+
+
 def _who_alone(units: Sequence[Unit]) -> tuple[Unit, ...]:
     """A patient's own word and number, whatever stands before it, such as a running number."""
     return tuple(unit for unit in units if unit.kind == "who")[:1] or tuple(units)
@@ -99,7 +155,7 @@ def _leads(unit: Unit, behind: Sequence[Unit]) -> bool:
     return unit.time and any(other.kind == "other" and other.number for other in behind)
 
 
-def _by_first_number(read: Sequence[_Name], folds: int) -> Grouping | None:
+def _by_first_number(read: Sequence[_Name], folds: int) -> Groups | None:
     """Numbers behind numbers: by the first that leaves enough groups of a bearable size."""
     shapes = {tuple((unit.word, bool(unit.number)) for unit in name.units) for name in read}
     if len(shapes) != 1 or len(read) < 3:
@@ -110,19 +166,20 @@ def _by_first_number(read: Sequence[_Name], folds: int) -> Grouping | None:
         sizes = Counter(map(str.casefold, groups))
         if len(sizes) == len(read):
             break
-        shown = ", ".join([*dict.fromkeys(groups)][:_SHOWN]) + ", ..." * (len(sizes) > _SHOWN)
+        first = shown([*dict.fromkeys(groups)])
         if len(sizes) >= folds and max(sizes.values()) * 2 <= len(read):
-            return Grouping(
+            return Groups(
                 _alone_by_name(read, groups),
+                "from the first of two numbers in the names",
                 f"names such as {read[0].text} may begin with a patient's number or not: cases "
-                f"that begin alike ({shown}) are kept together; --groups '.+' deals each by itself",
+                f"that begin alike ({first}) are kept together; --groups '.+' deals each by itself",
             )
         too_few = too_few or (
-            f"names such as {read[0].text} may be parts of {len(sizes)} patients ({shown}), too "
+            f"names such as {read[0].text} may be parts of {len(sizes)} patients ({first}), too "
             f"few or too uneven for {folds} folds: each case is dealt by itself; if they are, "
             "name them with --groups"
         )
-    return Grouping(tuple(name.text for name in read), too_few) if too_few else None
+    return Groups(tuple(name.text for name in read), _ALONE, too_few) if too_few else None
 
 
 def _levels(read: Sequence[_Name]) -> list[int]:
@@ -144,8 +201,7 @@ def _why_alone(read: Sequence[_Name], constant: frozenset[str]) -> str:
     who = [unit for unit in read[0].units if unit.kind == "who" and unit.text in constant]
     if who:
         return (
-            f"all {len(read)} cases are of {read[0].text[who[0].start : who[0].end]}: each is "
-            "dealt by itself, so scores say little of new patients"
+            f"all {len(read)} cases are of {read[0].text[who[0].start : who[0].end]}: {_BY_ITSELF}"
         )
     if all(any(unit.slice and unit.number for unit in name.units) for name in read):
         return (

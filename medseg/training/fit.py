@@ -21,9 +21,10 @@ from medseg.plan.plan import Plan
 from medseg.progress import Logged, Progress
 from medseg.runs import ModelCard, Run, latest_run, write_text
 from medseg.training.closing import close_run
-from medseg.training.data import DEMO, Parts, Survey, plan_training, prepare_data, survey
+from medseg.training.data import DEMO, Survey, plan_training, prepare_data, survey
 from medseg.training.loop import Begun, Loop, read_checkpoint
 from medseg.training.losses import build_loss
+from medseg.training.parts import Parts
 from medseg.training.pretraining import pretrain
 from medseg.training.schedule import Budget
 from medseg.training.segmentation import Segmentation
@@ -36,14 +37,13 @@ _DEMO_BUDGET = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class _Start:
-    """What a new run and a resumed one have in common; a new one has dealt no cases yet."""
+    """What a new run and a resumed one have in common."""
 
     run: Run
     hparams: HParams
     found: Survey
     plan: Plan
     network: Learner
-    parts: Parts | None = None
     begun: Begun | None = None
 
 
@@ -70,7 +70,9 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     progress = Logged(progress, run.log)
     progress.table(*plan_table(plan))
     folder = prepared_in(run)
-    data = prepare_data(start.found.cases, plan, start.hparams, folder, progress, start.parts)
+    data = prepare_data(
+        start.found, plan, start.hparams, folder, progress, resumed=start.begun is not None
+    )
     if len(start.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
     with _failures(device, run):
@@ -167,10 +169,10 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
         raise SettingsError(
             f"output {run.folder}: has used its budget; start a new run without --resume"
         )
-    found = survey(hparams, prepared_in(run), progress)
+    found = survey(hparams, prepared_in(run), progress, parts)
     # What it learned is in the checkpoint; where it started from may be gone.
     network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
-    return _Start(run, hparams, found, plan, network, parts, begun)
+    return _Start(run, hparams, found, plan, network, begun)
 
 
 def _network_name(hparams: HParams) -> str:
