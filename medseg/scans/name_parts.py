@@ -196,6 +196,9 @@ def _tokens(name: str) -> Iterator[_Token]:
 
 def _pieces(text: str, start: int) -> Iterator[_Token]:
     """`frame01` as a word and a number; `12b` as two numbers; a code such as A0S9V9 whole."""
+    if text in _SIDES:  # t1w
+        yield _Token("word", text, start, start + len(text))
+        return
     runs = [*_RUNS.finditer(text)]
     later = [run[0] for run in runs[1:] if not run[0].isdigit()]
     if len(runs) > 2 and not all(word in _KNOWN for word in later):
