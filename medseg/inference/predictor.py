@@ -97,7 +97,8 @@ class Predictor:
             probabilities = None
             if with_probabilities:
                 probabilities = restore_probabilities(logits, prepared.placement, self.plan)
-        return Prediction(case.name, label, probabilities, subject.geometry, subject.warnings)
+        warnings = tuple(map(str, subject.warnings))
+        return Prediction(case.name, label, probabilities, subject.geometry, warnings)
 
     def segment(self, prepared: Prepared) -> npt.NDArray[np.int32]:
         """The label map of a case that was prepared before, in its native grid."""

@@ -7,14 +7,17 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.geometry import Array, Size, Vector
+from medseg.measure.texture import Texture, texture
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
 from medseg.scans.case import Case, Problem, Subject
 from medseg.scans.content import content_box
+from medseg.scans.notes import Note, folded
 from medseg.scans.read import read_subject
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
+_PLAIN = 2  # so many values have nothing between them
 _MOST_VALUES = 1_000_000  # a distribution is known well enough from so many of its values
 
 
@@ -52,6 +55,9 @@ class CaseFacts(Frozen):
         channels: One entry per channel.
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
         overlap: Whether a voxel is marked in more than one layer.
+        outside_box: Marked voxels outside the content box: they cannot be learnt.
+        textures: How the values of a layer lie beside each other, per label layer; nothing for
+            layers of one or two values.
     """
 
     name: str
@@ -63,6 +69,8 @@ class CaseFacts(Frozen):
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[dict[int, int], ...]
     overlap: bool
+    outside_box: int = 0
+    textures: tuple[dict[int, Texture], ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -87,6 +95,8 @@ def case_facts(subject: Subject) -> CaseFacts:
     marks = np.zeros(geometry.size, dtype=np.int32)
     for layer in layers:
         marks += layer != 0
+    marked = int(np.count_nonzero(marks))
+    values = tuple(_voxels_per_value(layer) for layer in layers)
     return CaseFacts(
         name=subject.name,
         size=geometry.size,
@@ -95,8 +105,13 @@ def case_facts(subject: Subject) -> CaseFacts:
         world=geometry.world,
         box_size=box_size,
         channels=tuple(_channel_facts(channel, channel[box], marks > 0) for channel in image),
-        label_values=tuple(_voxels_per_value(layer) for layer in layers),
+        label_values=values,
         overlap=bool((marks > 1).any()),
+        outside_box=marked - int(np.count_nonzero(marks[box])),
+        textures=tuple(
+            texture(layer) if len(found) > _PLAIN else {}
+            for layer, found in zip(layers, values, strict=True)
+        ),
     )
 
 
@@ -115,15 +130,17 @@ def fingerprint(
     progress = progress or Silent()
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
+    notes: list[tuple[str, Note]] = []
     for case in progress.track(cases, "looking at the scans", len(cases)):
         try:
             subject = read_subject(case)
         except ScanError as error:
             problems.append(Problem.from_error(case.name, error))
             continue
-        for warning in subject.warnings:
-            progress.warn(f"{case.name}: {warning}")
+        notes += [(case.name, note) for note in subject.warnings]
         facts.append(case_facts(subject))
+    for line in folded(notes):
+        progress.warn(line)
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 

@@ -1,6 +1,7 @@
 """The values in a user's label files to the plan's class indices."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from medseg.plan.plan import Plan
 ClassLayers = npt.NDArray[np.uint8]
 
 
-def class_layers(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
+def class_layers(label: npt.NDArray[np.integer[Any]], plan: Plan) -> ClassLayers:
     """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
 
     Several mask files are taken in class order, whatever their nonzero values. As classes that
@@ -38,7 +39,7 @@ def class_layers(label: npt.NDArray[np.int32], plan: Plan) -> ClassLayers:
     return (positions == indices[:, None, None, None]).astype(np.uint8)
 
 
-def _masks(label: npt.NDArray[np.int32], names: Sequence[str]) -> ClassLayers:
+def _masks(label: npt.NDArray[np.integer[Any]], names: Sequence[str]) -> ClassLayers:
     if len(label) != len(names):
         raise ScanError(
             f"{len(label)} mask files, but there are {len(names)} classes ({', '.join(names)}); "
@@ -54,7 +55,9 @@ def _merge(masks: ClassLayers) -> ClassLayers:
     return merged
 
 
-def _positions(label: npt.NDArray[np.int32], known: Sequence[int], plan: Plan) -> ClassLayers:
+def _positions(
+    label: npt.NDArray[np.integer[Any]], known: Sequence[int], plan: Plan
+) -> ClassLayers:
     """Where in `known` each voxel's value stands."""
     order = np.argsort(known)
     values = np.array(known)[order]

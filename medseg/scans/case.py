@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MedsegError
 from medseg.geometry import Geometry
+from medseg.scans.notes import Note
 
 
 class Problem(NamedTuple):
@@ -58,14 +59,14 @@ class Subject:
     Attributes:
         name: The case's name.
         image: (channels, *size), finite.
-        label: Values as in the files, (layers, *size): one label map, or one layer per mask file;
-            None if unlabelled.
+        label: Values as in the files, (layers, *size), in the smallest type that holds them: one
+            label map, or one layer per mask file; None if unlabelled.
         geometry: The grid both are on.
-        warnings: What had to be mended while reading, one line each, without the case's name.
+        warnings: What had to be mended while reading.
     """
 
     name: str
     image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.int32] | None
+    label: npt.NDArray[np.integer[Any]] | None
     geometry: Geometry
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Note, ...] = field(default=())

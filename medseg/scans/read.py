@@ -1,6 +1,7 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,9 @@ from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, decode
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
-from medseg.scans.sanitise import finite_image, whole_label
+from medseg.scans.notes import Note
+from medseg.scans.rounding import stored_step
+from medseg.scans.sanitise import Label, finite_image, whole_label
 
 __all__ = ["IMAGE_SUFFIXES", "read_label_map", "read_subject"]
 
@@ -29,7 +32,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     Raises:
         ScanError: If a file cannot be used; the message begins with the file's name.
     """
-    warnings: list[str] = []
+    warnings: list[Note] = []
     channels: list[npt.NDArray[np.float32]] = []
     geometry: Geometry | None = None
     for path in case.images:
@@ -40,12 +43,12 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         channels.append(image)
         warnings += mended + moved
     if geometry is None:
-        raise ScanError(f"{case.name}: has no image; add one")
+        raise ScanError(case.name, "has no image", "add one")
 
-    layers: list[npt.NDArray[np.int32]] = []
+    layers: list[npt.NDArray[Any]] = []
     for path in case.labels if with_label else ():
         if path is None:
-            layers.append(np.zeros((1, *geometry.size), dtype=np.int32))
+            layers.append(np.zeros((1, *geometry.size), dtype=np.uint8))
             continue
         layer, grid = read_label_map(path)
         label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
@@ -54,19 +57,26 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     return Subject(
         name=case.name,
         image=np.concatenate(channels) if len(channels) > 1 else channels[0],
-        label=np.concatenate(layers) if layers else None,
+        label=_stacked(layers),
         geometry=geometry,
         warnings=tuple(warnings),
     )
 
 
-def read_label_map(path: Path) -> tuple[npt.NDArray[np.int32], Geometry]:
+def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
+    if len(layers) > 1:
+        return np.concatenate(layers)
+    return layers[0] if layers else None
+
+
+def read_label_map(path: Path) -> tuple[Label, Geometry]:
     """Read one label map: (*size), values as in the file.
 
     Raises:
         ScanError: If it cannot be used; JPEG is refused, since its compression invents values.
     """
     if suffix_of(path) in LOSSY_SUFFIXES:
-        raise ScanError(f"{path.name}: JPEG alters label values; save labels as .png instead")
+        raise ScanError(path.name, "JPEG alters label values", "save labels as .png instead")
     values, geometry = decode(path)
-    return whole_label(path.name, values), geometry
+    step = stored_step(path) if values.dtype.kind == "f" else 0.0
+    return whole_label(path.name, values, step), geometry

@@ -15,6 +15,7 @@ from medseg.measure.facts import Fingerprint, fingerprint
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -96,9 +97,13 @@ def survey(hparams: HParams, progress: Progress) -> Survey:
     labelled = hparams.pretrain is None
     names = (hparams.classes or dataset.class_values) if labelled else None
     found, unreadable = fingerprint(dataset.cases, progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=dataset.cases
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     progress.table(*case_table(facts, problems, dataset.layout, names))
+    for doubt in doubts(facts.cases):
+        progress.warn(doubt)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in dataset.cases if case.name in usable)
     return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values)

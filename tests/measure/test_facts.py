@@ -12,6 +12,7 @@ from medseg.measure import facts as room
 from medseg.measure.facts import Fingerprint, case_facts, fingerprint
 from medseg.progress import Silent
 from medseg.scans.case import Case, Subject
+from medseg.scans.notes import Note
 
 
 def subject(name: str = "a", channels: int = 1, **changes) -> Subject:
@@ -102,7 +103,7 @@ def test_broken_cases_are_left_out_by_name_and_warnings_name_their_case(monkeypa
     def read(case: Case) -> Subject:
         if case.name == "b":
             raise ScanError("b.nii.gz", "cut short", "copy it again")
-        return subject(case.name, warnings=("3 % of the voxels were NaN",))
+        return subject(case.name, warnings=(Note(f"{case.name}.nii.gz", "voxels were NaN", "3%"),))
 
     monkeypatch.setattr(room, "read_subject", read)
     told = Told()
@@ -110,4 +111,4 @@ def test_broken_cases_are_left_out_by_name_and_warnings_name_their_case(monkeypa
     found, problems = fingerprint(cases, told)
     assert [case.name for case in found.cases] == ["a", "c"]
     assert problems == (("b", "b.nii.gz: cut short", "copy it again"),)
-    assert told.warnings == [f"{name}: 3 % of the voxels were NaN" for name in "ac"]
+    assert told.warnings == ["voxels were NaN (2 cases, first a: 3%)"]
