@@ -18,6 +18,7 @@ from medseg.measure.kept import Kept, not_kept
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
 from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.notes import Note, folded
 from medseg.scans.read import read_layers, read_subject
 
 Result = TypeVar("Result")
@@ -33,7 +34,7 @@ class Measured(Frozen):
     """What is kept of a case: its facts, and what had to be mended while reading it."""
 
     facts: CaseFacts
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
 
 class Known(NamedTuple):
@@ -65,14 +66,16 @@ def measure_cases(
     known = opened(folder)
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
+    notes: list[tuple[str, Note]] = []
     measuring = ahead(cases, lambda case: _measured(case, known), heaviness, memory_budget())
     for case, found in progress.track(measuring, "looking at the scans", len(cases)):
         if isinstance(found, ScanError):
             problems.append(Problem.from_error(case.name, found))
             continue
-        for warning in found.warnings:
-            progress.warn(f"{case.name}: {warning}")
+        notes += [(case.name, note) for note in found.warnings]
         facts.append(found.facts)
+    for line in folded(notes):
+        progress.warn(line)
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 
@@ -182,7 +185,7 @@ def _measure(case: Case, key: str, known: Known) -> Measured:
     return measured
 
 
-def _values(case: Case, subject: Subject, warnings: list[str]) -> Iterator[npt.NDArray[Any]]:
+def _values(case: Case, subject: Subject, warnings: list[Note]) -> Iterator[npt.NDArray[Any]]:
     """The layers of the label one by one; what had to be mended is added to `warnings`."""
     for layer in read_layers(case, subject.geometry):
         warnings += layer.warnings

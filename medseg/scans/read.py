@@ -13,6 +13,8 @@ from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, decode
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
+from medseg.scans.notes import Note
+from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
 
 __all__ = [
@@ -30,11 +32,11 @@ class Layer(NamedTuple):
 
     Attributes:
         values: As in the file, on the image's grid, (*size), in the smallest type.
-        warnings: What had to be mended, one line each.
+        warnings: What had to be mended.
     """
 
     values: npt.NDArray[Any]
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
 
 
 def read_subject(case: Case, with_label: bool = True) -> Subject:
@@ -50,7 +52,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     Raises:
         ScanError: If a file cannot be used; the message begins with the file's name.
     """
-    warnings: list[str] = []
+    warnings: list[Note] = []
     channels: list[npt.NDArray[np.float32]] = []
     geometry: Geometry | None = None
     for path in case.images:
@@ -115,7 +117,8 @@ def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     if suffix_of(path) in LOSSY_SUFFIXES:
         raise ScanError(path.name, "JPEG alters label values", "save labels as .png instead")
     values, geometry = decode(path)
-    return whole_label(path.name, values), geometry
+    step = stored_step(path) if values.dtype.kind == "f" else 0.0
+    return whole_label(path.name, values, step), geometry
 
 
 def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -105,12 +106,16 @@ def survey(
     )
     asked = told.of_interest(dataset.cases)
     found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=dataset.cases
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
     progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
+    for doubt in doubts(facts.cases):
+        progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
     for warning in dealt.warnings:
