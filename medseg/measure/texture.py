@@ -1,7 +1,7 @@
 """How the values of a label lie beside each other: objects have an inside, soft edges have none."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def _boxes(layer: npt.NDArray[Any]) -> dict[int, int]:
     """Voxels of the box around each value but 0, of layers whose type bounds the values."""
     if layer.dtype.kind != "u" or layer.dtype.itemsize > 2:
         return {}
-    found: list[tuple[slice, ...] | None] = ndimage.find_objects(layer)
+    found: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(layer)
     return {
         value: int(np.prod([axis.stop - axis.start for axis in box]))
         for value, box in enumerate(found, start=1)
