@@ -6,7 +6,7 @@ applied in blocks of rows that touch only the voxels near them, and any part of 
 by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import ceil, floor, prod
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from medseg.types import Images, Labels, Maps, PointFeatures, PointLabels, Point
 
 _RADIUS = {0: 0.5, 1: 1.0, 3: 2.0}
 _BLOCK_ROWS = 64
-_SLAB_ELEMENTS = 1 << 22
+_SLAB_ELEMENTS = 1 << 20
 # Shares closer than this are ties: the same label on every machine, however its matmul rounds.
 _TIE = 1e-6
 
@@ -66,10 +66,32 @@ def resize_slabs(
         Rows of the first axis, and (channels, rows, *size[1:]): what `resize` has there. Together
         they are the whole, in order.
     """
-    for rows in _slabs(size[0], x.shape[0] * prod(size[1:])):
-        band = _band(x.shape[1], size[0], rows, orders[0], antialias)
-        source = x[:, band.source]
-        near = _weigh(source.to(torch.promote_types(x.dtype, torch.float32)), band.weights)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return resize_parts(lambda rows: x[:, rows].to(dtype), x.shape, size, orders, antialias)
+
+
+def resize_parts(
+    read: Callable[[slice], Tensor],
+    shape: Sequence[int],
+    size: Sequence[int],
+    orders: Sequence[int],
+    antialias: bool = True,
+) -> Iterator[tuple[slice, Tensor]]:
+    """`resize_slabs` of what is only read part by part, such as what has to be computed first.
+
+    Args:
+        read: Rows of the first spatial axis -> (channels, rows, *spatial[1:]), floating.
+        shape: Of the whole: (channels, *spatial).
+        size: New length per spatial axis.
+        orders: As in `resize`.
+        antialias: As in `resize`.
+
+    Yields:
+        As `resize_slabs`.
+    """
+    for rows in _slabs(size[0], shape[0] * max(prod(size[1:]), prod(shape[2:]))):
+        band = _band(shape[1], size[0], rows, orders[0], antialias)
+        near = _weigh(read(band.source), band.weights)
         yield rows, resize(near, (rows.stop - rows.start, *size[1:]), orders, antialias)
 
 

@@ -1,7 +1,5 @@
 """Whether files are still what they were, without reading them all again."""
 
-import os
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +7,9 @@ from typing import NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from medseg.errors import ScanError
+from medseg.files import machine_error
+from medseg.measure.kept import Kept
+from medseg.scans.case import Case
 from medseg.scans.formats import files_of
 
 _CHUNK = 1 << 20
@@ -20,51 +21,70 @@ class _Known(NamedTuple):
     digest: str
 
 
-_INDEX = TypeAdapter(dict[str, _Known])
+_KNOWN = TypeAdapter(_Known)
 
 
 class FileDigests:
-    """Hashes of files' contents, remembered in `index` for as long as size and time of change stay.
+    """Hashes of files' contents, remembered for as long as size and time of change stay.
 
-    An index that cannot be read is begun anew.
+    Contents and not times decide, so that a dataset that was copied or touched is known again; the
+    bytes of a file are hashed once, right before its voxels are read from the same pages of memory.
     """
 
     def __init__(self, index: Path) -> None:
-        """Open the index."""
-        self._index = index
-        self._known: dict[str, _Known] = {}
-        with suppress(OSError, ValidationError):
-            self._known = _INDEX.validate_json(index.read_bytes())
-        self._changed = False
-
-    def save(self) -> None:
-        """Write what was learnt."""
-        if self._changed:
-            part = self._index.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(_INDEX.dump_json(self._known))
-            part.replace(self._index)
+        """Open the index, a file that `Kept` writes."""
+        self._kept = Kept(index)
 
     def of(self, path: Path) -> str:
         """Hash of the content of all files that a scan's path stands for.
 
         Raises:
             ScanError: If it cannot be read.
+            MachineError: If the machine cannot read, or the index cannot be written.
         """
         try:
-            return "".join(self._digest(file) for file in files_of(path))
+            statuses = [(file, file.stat()) for file in files_of(path)]
         except OSError as error:
-            raise ScanError(
-                f"{path.name}: cannot be read ({error.strerror or error}); restore or remove it"
-            ) from error
+            raise _unreadable(path, error) from error
+        digests: list[str] = []
+        for file, status in statuses:
+            name = str(file.absolute())
+            known = self._known(name)
+            if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
+                try:
+                    known = _Known(status.st_size, status.st_mtime_ns, _hash(file))
+                except OSError as error:
+                    raise _unreadable(path, error) from error
+                self._kept.put(name, _KNOWN.dump_json(known))
+            digests.append(known.digest)
+        return "".join(digests)
 
-    def _digest(self, path: Path) -> str:
-        name, status = str(path.resolve()), path.stat()
-        known = self._known.get(name)
-        if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
-            known = _Known(status.st_size, status.st_mtime_ns, _hash(path))
-            self._known[name] = known
-            self._changed = True
-        return known.digest
+    def of_case(self, case: Case) -> str:
+        """One hash of everything that a case's voxels come from, its settings of reading included.
+
+        Raises:
+            ScanError: As `of`.
+            MachineError: As `of`.
+        """
+        key = blake2b(f"{case.name} {case.segments} {case.layered}".encode(), digest_size=16)
+        for kind, paths in (("image", case.images), ("label", case.labels)):
+            for path in paths:
+                key.update(f" {kind} {self.of(path) if path else 'absent'}".encode())
+        return key.hexdigest()
+
+    def _known(self, name: str) -> _Known | None:
+        value = self._kept.get(name)
+        try:
+            return None if value is None else _KNOWN.validate_json(value)
+        except ValidationError:
+            return None
+
+
+def _unreadable(path: Path, error: OSError) -> Exception:
+    reason = error.strerror or str(error)
+    return machine_error(error, path.name) or ScanError(
+        path.name, f"cannot be read ({reason})", "restore or remove it"
+    )
 
 
 def _hash(path: Path) -> str:

@@ -1,24 +1,31 @@
 """The fingerprint: what a dataset's cases look like. Small, and equal to itself after JSON."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from medseg.errors import ScanError
 from medseg.geometry import Array, Size, Vector
 from medseg.measure.texture import Texture, texture
-from medseg.progress import Progress, Silent
 from medseg.records import Frozen
-from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.case import Subject
 from medseg.scans.content import content_box
-from medseg.scans.notes import Note, folded
-from medseg.scans.read import read_subject
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
+_MOST_CLASSES = 1000
 _PLAIN = 2  # so many values have nothing between them
 _MOST_VALUES = 1_000_000  # a distribution is known well enough from so many of its values
+
+
+class Box(NamedTuple):
+    """Part of a grid: its first voxel, and its voxels per axis."""
+
+    start: Size
+    size: Size
 
 
 class ChannelFacts(Frozen):
@@ -51,13 +58,16 @@ class CaseFacts(Frozen):
         spacing_mm: Per axis.
         codes: Where the file's own axes point to, such as 'LPS'; '' without a world frame.
         world: Whether the file has a world frame.
-        box_size: Voxels of the content box per axis.
+        box_size: Voxels of the content box per axis; it begins at `box_start`.
         channels: One entry per channel.
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
+        extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
-        outside_box: Marked voxels outside the content box: they cannot be learnt.
+        outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
         textures: How the values of a layer lie beside each other, per label layer; nothing for
             layers of one or two values.
+        digest: Hash of everything the case was read from; '' where it was not read from files.
+        image_digests: Hash of each image file, to find scans that stand in a dataset twice.
     """
 
     name: str
@@ -69,8 +79,12 @@ class CaseFacts(Frozen):
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[dict[int, int], ...]
     overlap: bool
+    extents: tuple[dict[int, Box], ...] = ()
+    box_start: Size = (0, 0, 0)
     outside_box: int = 0
     textures: tuple[dict[int, Texture], ...] = ()
+    digest: str = ""
+    image_digests: tuple[str, ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -84,19 +98,24 @@ class Fingerprint(Frozen):
     cases: tuple[CaseFacts, ...]
 
 
-def case_facts(subject: Subject) -> CaseFacts:
-    """Measure one case."""
+def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseFacts:
+    """Measure one case. Plane by plane: little is made beside the subject itself.
+
+    Args:
+        subject: Its image, and its label if `layers` are none.
+        layers: Of its label, (*size) each, asked for one at a time.
+    """
     orientation = subject.geometry.to_canonical()
     geometry = subject.geometry.reoriented(orientation)
     image = orientation.apply(subject.image)
     start, box_size = content_box(image)
     box = tuple(slice(first, first + n) for first, n in zip(start, box_size, strict=True))
-    layers = () if subject.label is None else tuple(orientation.apply(subject.label))
-    marks = np.zeros(geometry.size, dtype=np.int32)
-    for layer in layers:
-        marks += layer != 0
-    marked = int(np.count_nonzero(marks))
-    values = tuple(_voxels_per_value(layer) for layer in layers)
+    if layers is None:
+        layers = () if subject.label is None else subject.label
+    found = _look_at((orientation.apply(layer) for layer in layers), geometry.size)
+    marked = sum(n for layer in found.values for value, n in layer.items() if value)
+    if found.overlap:
+        marked = int(np.count_nonzero(found.marked))
     return CaseFacts(
         name=subject.name,
         size=geometry.size,
@@ -104,62 +123,110 @@ def case_facts(subject: Subject) -> CaseFacts:
         codes=subject.geometry.codes if geometry.world else "",
         world=geometry.world,
         box_size=box_size,
-        channels=tuple(_channel_facts(channel, channel[box], marks > 0) for channel in image),
-        label_values=values,
-        overlap=bool((marks > 1).any()),
-        outside_box=marked - int(np.count_nonzero(marks[box])),
-        textures=tuple(
-            texture(layer) if len(found) > _PLAIN else {}
-            for layer, found in zip(layers, values, strict=True)
-        ),
+        channels=tuple(_channel_facts(channel, channel[box], found.marked) for channel in image),
+        label_values=found.values,
+        overlap=found.overlap,
+        extents=found.extents,
+        textures=found.textures,
+        box_start=start,
+        outside_box=marked - int(np.count_nonzero(found.marked[box])),
     )
 
 
-def fingerprint(
-    cases: Sequence[Case], progress: Progress | None = None
-) -> tuple[Fingerprint, tuple[Problem, ...]]:
-    """Read and measure every case.
+class _Label(NamedTuple):
+    """Where any layer marks something, (*size), whether two do at one place; layer by layer."""
 
-    Args:
-        cases: In natural order.
-        progress: Hears how far it is, and what had to be mended in which case.
+    marked: npt.NDArray[np.bool_]
+    overlap: bool
+    values: tuple[dict[int, int], ...]
+    extents: tuple[dict[int, Box], ...]
+    textures: tuple[dict[int, Texture], ...]
 
-    Returns:
-        The cases that could be read, and why the others could not.
-    """
-    progress = progress or Silent()
-    facts: list[CaseFacts] = []
-    problems: list[Problem] = []
-    notes: list[tuple[str, Note]] = []
-    for case in progress.track(cases, "looking at the scans", len(cases)):
-        try:
-            subject = read_subject(case)
-        except ScanError as error:
-            problems.append(Problem.from_error(case.name, error))
-            continue
-        notes += [(case.name, note) for note in subject.warnings]
-        facts.append(case_facts(subject))
-    for line in folded(notes):
-        progress.warn(line)
-    return Fingerprint(cases=tuple(facts)), tuple(problems)
+
+def _look_at(layers: Iterable[Array], size: Size) -> _Label:
+    marked = np.zeros(size, dtype=np.bool_)
+    overlap = False
+    values: list[dict[int, int]] = []
+    extents: list[dict[int, Box]] = []
+    textures: list[dict[int, Texture]] = []
+    for layer in layers:
+        for plane, target in zip(layer, marked, strict=True):
+            here = plane != 0
+            overlap = overlap or bool((here & target).any())
+            target |= here
+        values.append(_voxels_per_value(layer))
+        extents.append(_extents(layer, values[-1]))
+        textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
+    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures))
+
+
+def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:
+    """The box that each value fills; nothing where values are too many to be classes."""
+    values = [value for value in counted if value]
+    if len(values) > _MOST_CLASSES:
+        return {}
+    plain = layer
+    if values and (values[0] < 0 or values[-1] > _MOST_CLASSES):
+        ranks = np.array(values)
+        plain = np.empty(layer.shape, dtype=np.uint16)
+        for plane, target in zip(layer, plain, strict=True):
+            target[...] = np.where(plane == 0, 0, np.searchsorted(ranks, plane) + 1)
+        names = dict(enumerate(values, start=1))
+    else:
+        names = {value: value for value in values}
+    boxes = ndimage.find_objects(plain, max(names, default=1))
+    return {value: _box(boxes[n - 1]) for n, value in names.items()}
+
+
+def _box(found: tuple[slice, ...]) -> Box:
+    i, j, k = found
+    return Box((i.start, j.start, k.start), (i.stop - i.start, j.stop - j.start, k.stop - k.start))
 
 
 def _channel_facts(channel: Array, box: Array, marked: npt.NDArray[np.bool_]) -> ChannelFacts:
-    foreground = _some(channel[marked])
+    minimum = channel.min()
+    inside = _marked(channel, marked)
+    foreground = _some(inside)
+    at_minimum = sum(int(np.count_nonzero(plane == minimum)) for plane in box)
     return ChannelFacts(
-        minimum=float(channel.min()),
+        minimum=float(minimum),
         maximum=float(channel.max()),
         mean=float(channel.mean(dtype=np.float64)),
-        percentiles=_floats(np.percentile(_some(channel.ravel()), PERCENTILES)),
-        background_share=float(np.mean(box == channel.min())),
-        whole_numbers=bool((channel == np.rint(channel)).all()),
+        percentiles=_floats(np.percentile(_sample(channel), PERCENTILES)),
+        background_share=at_minimum / box.size,
+        whole_numbers=all(bool((plane == np.rint(plane)).all()) for plane in channel),
         foreground=_floats(np.quantile(foreground, _QUANTILES)) if foreground.size else (),
     )
 
 
+def _marked(channel: Array, marked: npt.NDArray[np.bool_]) -> Array:
+    """The values of marked voxels; of large scans, in planes at an even step."""
+    step = -(-int(np.count_nonzero(marked)) // (4 * _MOST_VALUES)) or 1
+    return np.concatenate([p[m] for p, m in zip(channel[::step], marked[::step], strict=True)])
+
+
+def _sample(channel: Array) -> Array:
+    """All values of a small scan; of a large one, those at an even step along each axis."""
+    if channel.size <= _MOST_VALUES:
+        return channel.ravel()
+    step = int(np.ceil((channel.size / _MOST_VALUES) ** (1 / 3)))
+    steps = [min(step, max(1, length // 8)) for length in channel.shape]
+    return _some(channel[:: steps[0], :: steps[1], :: steps[2]].ravel())
+
+
 def _voxels_per_value(layer: Array) -> dict[int, int]:
-    values, counts = np.unique(layer, return_counts=True)
-    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+    """Voxels of each value, in order of the values."""
+    counted: Counter[int] = Counter()
+    small = layer.dtype.kind == "u" and layer.dtype.itemsize < 4
+    for plane in layer:
+        if small:
+            counts = np.bincount(plane.ravel())
+            values = np.flatnonzero(counts)
+            counted.update(dict(zip(values.tolist(), counts[values].tolist(), strict=True)))
+        else:
+            found = np.unique(plane, return_counts=True)
+            counted.update(dict(zip(*(part.tolist() for part in found), strict=True)))
+    return {int(value): counted[value] for value in sorted(counted)}
 
 
 def _some(values: Array) -> Array:

@@ -4,6 +4,7 @@ Nothing here changes after it is built, so any thread may ask for any step, in a
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from medseg.geometry import Size
 from medseg.patches.randomness import Stream, generator
 from medseg.plan.plan import Plan
-from medseg.prepare.cache import StoredCase
+from medseg.prepare.prepared import StoredCase
 from medseg.types import Images, Labels
 
 PADDING = 0.0
@@ -29,15 +30,6 @@ class PatchBatch(NamedTuple):
 
     image: Images
     label: Labels
-
-
-class _Item(NamedTuple):
-    """One case, with the rows of its foreground voxels per class."""
-
-    name: str
-    image: npt.NDArray[Any]
-    label: npt.NDArray[Any]
-    foreground: tuple[npt.NDArray[np.int32], ...]
 
 
 class PatchSampler:
@@ -72,11 +64,13 @@ class PatchSampler:
         """Look at the cases; no voxel of an image is read."""
         if not cases:
             raise ValueError("patches need at least one case, got none; add a labelled case")
-        self._items = tuple(_item(case) for case in cases)
+        self._cases = tuple(cases)
         self._seed, self._rank = seed, rank
         self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
+        self._channels = cases[0].channels
+        self._layers = plan.num_outputs if plan.task == "multilabel" else 1
         self._patch = plan.volume_patch
-        largest = np.max([item.image.shape[1:] for item in self._items], axis=0)
+        largest = np.max([case.size for case in cases], axis=0)
         wanted = (margin * np.array(self._patch)).astype(int)
         a, b, c = np.minimum(wanted, np.maximum(largest - self._patch, 0)).tolist()
         self._margin: Size = (a, b, c)
@@ -95,47 +89,43 @@ class PatchSampler:
         box = [
             length + 2 * margin for length, margin in zip(self._patch, self._margin, strict=True)
         ]
-        items = [self._visit(step * self._batch_size + i) for i in range(self._batch_size)]
-        first = items[0]
-        image = np.full((len(items), len(first.image), *box), PADDING, dtype=np.float32)
-        label = np.zeros((len(items), len(first.label), *box), dtype=np.uint8)
-        uniform = len(items) - max(1, round(len(items) * FOREGROUND_SHARE))
-        for i, item in enumerate(items):
-            start = self._start(item, i >= uniform, rng)
-            _copy(item.image, start, image[i])
-            _copy(item.label, start, label[i])
+        count = self._batch_size
+        image = np.full((count, self._channels, *box), PADDING, dtype=np.float32)
+        label = np.zeros((count, self._layers, *box), dtype=np.uint8)
+        uniform = count - max(1, round(count * FOREGROUND_SHARE))
+        for i in range(count):
+            case = self._visit(step * count + i)
+            start = self._start(case, i >= uniform, rng)
+            prepared = case.prepared  # its files are open while a patch is cut, no longer
+            _copy(prepared.image, start, image[i])
+            if prepared.label is not None:
+                _copy(prepared.label, start, label[i])
         if self._slice_axis is not None:
             image, label = image.squeeze(2 + self._slice_axis), label.squeeze(2 + self._slice_axis)
         return PatchBatch(torch.from_numpy(image), torch.from_numpy(label))
 
-    def _visit(self, number: int) -> _Item:
+    def _visit(self, number: int) -> StoredCase:
         """The case of the patch with this number, counted over all steps."""
-        turn, position = divmod(number, len(self._items))
-        order = generator(Stream.ORDER, self._seed, self._rank, turn).permutation(len(self._items))
-        return self._items[order[position]]
+        turn, position = divmod(number, len(self._cases))
+        return self._cases[self._order(turn)[position]]
 
-    def _start(self, item: _Item, on_foreground: bool, rng: np.random.Generator) -> list[int]:
+    def _order(self, turn: int) -> npt.NDArray[np.int64]:
+        """The order of the cases in one pass."""
+        return generator(Stream.ORDER, self._seed, self._rank, turn).permutation(len(self._cases))
+
+    def _start(self, case: StoredCase, on_foreground: bool, rng: np.random.Generator) -> list[int]:
         """First voxel of the box, margin included; may lie outside the case."""
         patch = np.array(self._patch)
-        room = np.array(item.image.shape[1:]) - patch
+        room = np.array(case.size) - patch
         lowest, highest = np.minimum(room, 0), np.maximum(room, 0)
-        if on_foreground and item.foreground:
-            voxels = item.foreground[rng.integers(len(item.foreground))]
-            centre = voxels[rng.integers(len(voxels)), 1:]
+        classes = [rows for rows in pairwise((0, *case.ends)) if rows[1] > rows[0]]
+        if on_foreground and classes:
+            first, end = classes[rng.integers(len(classes))]
+            centre = case.foreground[first + rng.integers(end - first)]
             start = np.clip(centre - patch // 2, lowest, highest)
         else:
             start = rng.integers(lowest, highest, endpoint=True)
         return (start - self._margin).tolist()
-
-
-def _item(case: StoredCase) -> _Item:
-    prepared = case.prepared
-    label = prepared.label
-    if label is None:
-        label = np.broadcast_to(np.uint8(0), (1, *prepared.image.shape[1:]))
-    first_rows = np.unique(case.foreground[:, 0], return_index=True)[1]
-    classes = np.split(case.foreground, first_rows[1:]) if len(first_rows) else []
-    return _Item(prepared.name, prepared.image, label, tuple(classes))
 
 
 def _copy(source: npt.NDArray[Any], start: Sequence[int], target: npt.NDArray[Any]) -> None:

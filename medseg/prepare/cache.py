@@ -1,57 +1,65 @@
 """Prepared cases on disk, so that a second training starts at once and memory stays free.
 
-One folder per case, in it one entry per combination of files and plan, named by their hash. Entries
-are written under another name and renamed: what is there is complete, and runs may share a cache.
+One folder per case, in it one entry per combination of files and plan, named by their hash.
 """
 
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
 
-from medseg.errors import MedsegError, ScanError
-from medseg.measure.digest import FileDigests
+from medseg.errors import MachineError, MedsegError, ScanError
+from medseg.files import machine_error
+from medseg.measure.ahead import ahead
+from medseg.measure.facts import CaseFacts
+from medseg.measure.kept import not_kept
+from medseg.measure.survey import (
+    Known,
+    heaviness,
+    known_facts,
+    memory_budget,
+    opened,
+    out_of_memory,
+    patiently,
+)
 from medseg.plan.plan import Plan
-from medseg.prepare.foreground import foreground_rows
-from medseg.prepare.pipeline import prepare
-from medseg.prepare.prepared import Placement, Prepared
+from medseg.prepare.entries import load, tidy, tidy_parts, write
+from medseg.prepare.foreground import PER_CLASS
+from medseg.prepare.pipeline import place
+from medseg.prepare.prepared import StoredCase
+from medseg.prepare.resample import resampled_size
 from medseg.progress import Progress, Silent
-from medseg.scans.case import Case, Problem
-from medseg.scans.read import read_subject
+from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.read import layer_count, read_layers, read_subject
+
+__all__ = ["StoredCase", "prepare_cases"]
 
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 2
+_VERSION = 4
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
     "image_orders", "normalisation",
 }  # fmt: skip
-# A user goes back and forth between a few plans (2D, 3D); older ones only take space.
-_KEPT_PER_CASE = 3
-_PLACEMENT = TypeAdapter(Placement)
+_SMALL_FILES = 4 * 4096
+"""Bytes on disk that an entry takes beside its arrays."""
 
 
-@dataclass(frozen=True)
-class StoredCase:
-    """A prepared case in the cache.
+class _Found(NamedTuple):
+    """A case's entry, and what is there or has to be made from its subject.
 
-    Attributes:
-        prepared: Its arrays are memory-mapped and read-only.
-        foreground: Rows of (class index, i, j, k), sorted by class: random voxels of each
-            foreground class in the prepared arrays, at most 4000 of each.
+    The subject has its label where that is one layer; several are read one by one.
     """
 
-    prepared: Prepared
-    foreground: npt.NDArray[np.int32]
+    entry: Path
+    stored: StoredCase | None
+    subject: Subject | None
 
 
 def prepare_cases(
@@ -62,52 +70,134 @@ def prepare_cases(
     Args:
         cases: In the order wanted.
         plan: What to do; an entry is reused when what it says of the arrays is unchanged.
-        folder: The cache; made if missing, safe to delete.
+        folder: The cache, which holds the facts of the cases as well; made if missing, safe to
+            delete.
         progress: Hears how far it is.
 
     Returns:
         The cases that could be prepared, in order, and why the others could not.
 
     Raises:
-        MedsegError: If no case could be prepared, or the folder cannot be written.
+        MedsegError: If no case could be prepared.
+        MachineError: If the machine cannot read or keep them, or has no room for them: that is
+            known before the first is prepared.
     """
     progress = progress or Silent()
     stored: list[StoredCase] = []
     problems: list[Problem] = []
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    digests = FileDigests(folder / "index.json")
-    for case in progress.track(cases, "preparing", len(cases)):
-        try:
-            found = _stored(case, plan, folder, digests)
-        except ScanError as error:
-            problems.append(Problem.from_error(case.name, error))
-            continue
-        stored.append(found)
-    with _writing(folder):
-        digests.save()
+    known = opened(folder)
+    tidy_parts(folder)
+    _check_space(cases, plan, folder, known)
+    finding = ahead(
+        cases, lambda case: _find(case, plan, folder, known), heaviness, memory_budget()
+    )
+    for case, found in progress.track(finding, "preparing", len(cases)):
+        made = found if isinstance(found, ScanError) else _made(found, case, plan)
+        if isinstance(made, ScanError):
+            problems.append(Problem.from_error(case.name, made))
+        else:
+            stored.append(made)
     if not stored:
         shown = (
             f" ({problems[0].name}: {problems[0].what}; {problems[0].remedy})" if problems else ""
         )
-        raise MedsegError(f"0 of {len(cases)} cases can be prepared, at least 1 must be{shown}")
+        raise MedsegError(
+            f"0 of {len(cases)} cases", f"can be prepared, at least 1 must be{shown}", "mend one"
+        )
     return stored, tuple(problems)
 
 
-def _stored(case: Case, plan: Plan, folder: Path, digests: FileDigests) -> StoredCase:
-    entry = folder / _folder_name(case.name) / _key(case, plan, digests)
-    found = _load(entry, case)
-    if found is None:
-        prepared = prepare(read_subject(case), plan)
-        with _writing(folder):
-            _write(entry, prepared, foreground_rows(prepared.label, plan))
-            found = _load(entry, case)
-            if found is None:
-                raise OSError("it cannot be read back")
-    with suppress(OSError):  # only tidying
-        os.utime(entry)
-        _forget_oldest(entry.parent)
-    return found
+def _check_space(cases: Sequence[Case], plan: Plan, folder: Path, known: Known) -> None:
+    """Refuse what the disk cannot hold, before hours are spent on it."""
+    count, total = 0, 0
+    for case in cases:
+        try:
+            key = patiently(lambda case=case: known.digests.of_case(case), case.name)
+        except ScanError:  # named when it is read
+            continue
+        if not (_entry(case, key, plan, folder) / "entry.json").exists():
+            facts = known_facts(key, known)
+            count, total = count + 1, total + (_prepared_bytes(facts, plan) if facts else 0)
+    free = shutil.disk_usage(folder).free
+    if total > free:
+        raise MachineError(
+            str(folder),
+            f"{count} cases take {_gigabytes(total)} prepared, {_gigabytes(free)} are free there",
+            "free some space, or give an --output on another disk",
+        )
+
+
+def _prepared_bytes(facts: CaseFacts, plan: Plan) -> int:
+    """What an entry takes on disk."""
+    size = resampled_size(facts.box_size, facts.spacing_mm, plan.spacing_mm, plan.slice_axis)
+    layers = (plan.num_outputs if plan.task == "multilabel" else 1) if facts.label_values else 0
+    counts = [n for layer in facts.label_values for value, n in layer.items() if value]
+    rows = sum(min(PER_CLASS, count) for count in counts)
+    return prod(size) * (4 * plan.channels + layers) + 12 * rows + _SMALL_FILES
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB"
+
+
+def _find(case: Case, plan: Plan, folder: Path, known: Known) -> _Found | ScanError:
+    """In a thread: the entry, or the subject to make it from."""
+    try:
+        key = patiently(lambda: known.digests.of_case(case), case.name)
+        entry = _entry(case, key, plan, folder)
+        stored = load(entry, case.name)
+        if stored is not None:
+            with suppress(OSError):  # only tidying
+                os.utime(entry)
+            return _Found(entry, stored, None)
+        subject = patiently(lambda: read_subject(case, layer_count(case) == 1), case.name)
+        return _Found(entry, None, subject)
+    except ScanError as error:
+        return error
+
+
+def _made(found: _Found, case: Case, plan: Plan) -> StoredCase | ScanError:
+    if found.stored is not None:
+        return found.stored
+    subject = found.subject
+    assert subject is not None
+    cache = found.entry.parent.parent
+
+    def make() -> StoredCase:
+        placement, layers = place(subject, plan), _layers(case, subject)
+        with _writing(cache):
+            return write(found.entry, subject, layers, layer_count(case), placement, plan)
+
+    try:
+        stored = patiently(make, case.name)
+    except ScanError as error:
+        return error
+    except MachineError as error:
+        if not out_of_memory(error):
+            raise
+        size = "x".join(map(str, subject.geometry.size))
+        raise MachineError(
+            case.name,
+            f"out of memory while preparing {len(subject.image)} x {size} voxels",
+            "close other programs, or set a coarser --spacing-mm",
+        ) from error
+    tidy(found.entry.parent)
+    return stored
+
+
+def _layers(case: Case, subject: Subject) -> Iterator[npt.NDArray[Any]]:
+    """The layers of the label; where they cannot be read, that is no failure to write."""
+    if subject.label is not None:
+        yield from subject.label
+        return
+    try:
+        for layer in read_layers(case, subject.geometry):
+            yield layer.values
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise machine_error(error, case.name) or ScanError(
+            case.name, f"its label cannot be read ({reason})", "restore or remove it"
+        ) from error
 
 
 @contextmanager
@@ -116,59 +206,16 @@ def _writing(folder: Path) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        raise MedsegError(
-            f"{folder}: prepared cases cannot be kept there ({error.strerror or error}); "
-            "free some space, or make the folder writable"
-        ) from error
+        raise not_kept(folder, error) from error
 
 
-def _key(case: Case, plan: Plan, digests: FileDigests) -> str:
-    key = blake2b(f"{_VERSION} {case.name} ".encode(), digest_size=16)
-    key.update(plan.model_dump_json(include=_PLAN_FIELDS).encode())
-    for kind, paths in (("image", case.images), ("label", case.labels)):
-        for path in paths:
-            key.update(f" {kind} {digests.of(path) if path else 'absent'}".encode())
-    return key.hexdigest()
+def _entry(case: Case, key: str, plan: Plan, folder: Path) -> Path:
+    digest = blake2b(f"{_VERSION} {key} ".encode(), digest_size=16)
+    digest.update(plan.model_dump_json(include=_PLAN_FIELDS).encode())
+    return folder / _folder_name(case.name) / digest.hexdigest()
 
 
 def _folder_name(name: str) -> str:
     """Readable, and unique even where the file system tells neither case nor all characters."""
     tail = blake2b(name.encode(), digest_size=4).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9.-]', '_', name)[:60]}-{tail}"
-
-
-def _write(entry: Path, prepared: Prepared, foreground: npt.NDArray[np.int32]) -> None:
-    entry.parent.mkdir(exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix="part-", dir=entry.parent))
-    try:
-        np.save(part / "image.npy", prepared.image)
-        if prepared.label is not None:
-            np.save(part / "label.npy", prepared.label)
-        np.save(part / "foreground.npy", foreground)
-        (part / "placement.json").write_bytes(_PLACEMENT.dump_json(prepared.placement))
-        shutil.rmtree(entry, ignore_errors=True)  # if it exists, it was found broken
-        with suppress(OSError):  # another run was faster with the same arrays
-            part.rename(entry)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _load(entry: Path, case: Case) -> StoredCase | None:
-    """The entry, or nothing where it is missing or cut short."""
-    try:
-        placement = _PLACEMENT.validate_json((entry / "placement.json").read_bytes())
-        label = _map(entry / "label.npy") if case.labels else None
-        prepared = Prepared(case.name, _map(entry / "image.npy"), label, placement)
-        return StoredCase(prepared, _map(entry / "foreground.npy"))
-    except (OSError, ValueError, EOFError):
-        return None
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def _forget_oldest(folder: Path) -> None:
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in entries[_KEPT_PER_CASE:]:
-        shutil.rmtree(entry, ignore_errors=True)

@@ -1,35 +1,78 @@
 """Where the classes are, so that patches can be cut there without searching."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.plan.plan import Plan
 
-_PER_CLASS = 4000
+PER_CLASS = 4000
+
+Rows = npt.NDArray[np.int32]
 
 
-def foreground_rows(label: npt.NDArray[Any] | None, plan: Plan) -> npt.NDArray[np.int32]:
-    """Random voxels of each foreground class, the same ones every time.
+class Foreground(NamedTuple):
+    """Voxels of a prepared label by class.
+
+    Attributes:
+        rows: (i, j, k) of random voxels of each foreground class, class by class.
+        ends: One entry per class index: where its rows end; they begin where the one before ends.
+        voxels: One entry per class index: all that it has.
+    """
+
+    rows: Rows
+    ends: tuple[int, ...]
+    voxels: tuple[int, ...]
+
+
+def foreground(layers: Iterable[npt.NDArray[Any]], plan: Plan) -> Foreground:
+    """Random voxels of each foreground class, at most 4000 of each, the same ones every time.
+
+    Plane by plane: no list of all voxels of a class is made.
 
     Args:
-        label: Class layers as in `Prepared`; None has no foreground.
+        layers: Of a label as in `Prepared`, one after another; none has no foreground.
         plan: Tells whether layers hold indices or classes.
-
-    Returns:
-        Rows of (class index, i, j, k), sorted by class, at most 4000 per class.
     """
-    rows = [np.empty((0, 4), dtype=np.int32)]
-    if label is None:
-        return rows[0]
     random = np.random.default_rng(0)
-    first = 0 if plan.task == "multilabel" else 1
-    for index in range(first, plan.num_outputs):
-        mask = label[index] != 0 if plan.task == "multilabel" else label[0] == index
-        voxels = np.flatnonzero(mask)
-        if voxels.size > _PER_CLASS:
-            voxels = np.sort(random.choice(voxels, _PER_CLASS, replace=False, shuffle=False))
-        positions = np.unravel_index(voxels, mask.shape)
-        rows.append(np.stack([np.full(voxels.size, index), *positions], axis=1).astype(np.int32))
-    return np.concatenate(rows)
+    parts: list[Rows] = [np.empty((0, 3), dtype=np.int32)]
+    ends: list[int] = []
+    voxels: list[int] = []
+    for layer in layers:
+        if plan.task == "multilabel":
+            counts = np.array([[np.count_nonzero(plane) for plane in layer]])
+            values = (1,)
+        else:
+            classes = range(plan.num_outputs)
+            counts = np.array([np.bincount(p.ravel(), minlength=len(classes)) for p in layer]).T
+            values = tuple(classes)
+        for value, per_plane in zip(values, counts, strict=True):
+            if value > 0:
+                parts += _drawn(layer, value, per_plane, random)
+            ends.append(sum(map(len, parts)))
+            voxels.append(int(per_plane.sum()))
+    nothing = (0,) * plan.num_outputs
+    return Foreground(np.concatenate(parts), tuple(ends) or nothing, tuple(voxels) or nothing)
+
+
+def _drawn(
+    layer: npt.NDArray[Any],
+    value: int,
+    per_plane: npt.NDArray[np.int64],
+    random: np.random.Generator,
+) -> list[Rows]:
+    """Some voxels of one class, in the order in which they lie."""
+    total = int(per_plane.sum())
+    ranks = np.arange(total)
+    if total > PER_CLASS:
+        ranks = np.sort(random.choice(total, PER_CLASS, replace=False, shuffle=False))
+    ends = np.cumsum(per_plane)
+    rows: list[Rows] = []
+    for plane in np.unique(np.searchsorted(ends, ranks, side="right")):
+        first, last = ends[plane] - per_plane[plane], ends[plane]
+        chosen = ranks[(ranks >= first) & (ranks < last)] - first
+        positions = np.argwhere(layer[plane] == value)[chosen]
+        rows.append(np.insert(positions, 0, plane, axis=1).astype(np.int32))
+    return rows

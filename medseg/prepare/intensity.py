@@ -1,9 +1,11 @@
 """Intensities to numbers around zero."""
 
-from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from medseg.plan.plan import Normalisation
 
@@ -15,30 +17,38 @@ _TINY = float(np.finfo(np.float32).tiny)
 _BACKGROUND_SHARE = 0.01
 
 
-def normalise(
-    image: npt.NDArray[np.float32], rules: Sequence[Normalisation]
-) -> npt.NDArray[np.float32]:
-    """Normalise each channel of (channels, *spatial) by its rule; constant channels become zero."""
-    out = np.empty(image.shape, dtype=np.float32)
-    for channel, rule, target in zip(image, rules, out, strict=True):
-        if rule.kind == "dataset":
-            np.clip(channel, rule.low, rule.high, out=target)
-            mean, std = rule.mean, rule.std
-        else:
-            target[...] = channel
-            above = _background(channel) if rule.kind == "body" else None
-            mean, std = _mean_and_std(channel, above)
-        target -= np.float32(mean)
-        # Without contrast there is nothing to scale, only rounding errors to blow up. They grow
-        # with the values, whose unit may be a small one.
-        target *= np.float32(1 / std if std > max(1e-6 * abs(mean), _TINY) else 0)
-    return out
+class Scaling(NamedTuple):
+    """Clip to [low, high], subtract `mean`, multiply by `scale`."""
+
+    low: float
+    high: float
+    mean: float
+    scale: float
+
+    def apply(self, part: Tensor) -> Tensor:
+        """Normalise any part of the channel, in place."""
+        return part.clamp_(self.low, self.high).sub_(self.mean).mul_(self.scale)
+
+
+def scaling(channel: Channel, rule: Normalisation) -> Scaling:
+    """What normalises one channel, (*spatial); constant channels become zero.
+
+    Measured plane by plane: nothing of the channel's size is made.
+    """
+    if rule.kind == "dataset":
+        low, high, mean, std = rule.low, rule.high, rule.mean, rule.std
+    else:
+        low, high = -inf, inf
+        above = _background(channel) if rule.kind == "body" else None
+        mean, std = _mean_and_std(channel, above)
+    # Without contrast there is nothing to scale, only rounding errors to blow up. They grow with
+    # the values, whose unit may be a small one.
+    return Scaling(low, high, mean, 1 / std if std > max(1e-6 * abs(mean), _TINY) else 0)
 
 
 def _background(channel: Channel) -> float | None:
     """The value that the body is above; None where nothing would be left."""
-    step = max(1, channel.size // _SAMPLE)
-    low, high = float(channel.min()), float(np.quantile(channel.reshape(-1)[::step], 0.995))
+    low, high = float(channel.min()), float(np.quantile(_sample(channel), 0.995))
     background = low + _BACKGROUND_SHARE * max(high - low, 0.0)
     return background if channel.max() > background else None
 
@@ -54,3 +64,9 @@ def _mean_and_std(channel: Channel, above: float | None) -> tuple[float, float]:
         squares += float(values @ values)
     mean = total / count
     return mean, max(squares / count - mean * mean, 0.0) ** 0.5
+
+
+def _sample(channel: Channel) -> Channel:
+    """About a million values at an even step, whatever the order of the axes in memory."""
+    step = max(1, channel.size // _SAMPLE)
+    return np.concatenate([plane.ravel()[::step] for plane in channel])

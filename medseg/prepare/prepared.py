@@ -1,10 +1,16 @@
 """A case as the network sees it, and where it came from."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from medseg.errors import MachineError
+from medseg.files import machine_error
 from medseg.geometry import Geometry, Orientation, Size
 
 
@@ -41,3 +47,66 @@ class Prepared:
     image: npt.NDArray[Any]
     label: npt.NDArray[Any] | None
     placement: Placement
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """A prepared case on disk: where it is and what it has. It keeps no file open.
+
+    Attributes:
+        name: The case's name.
+        folder: Its entry in the cache.
+        channels: Of its image.
+        labelled: Whether it has a label.
+        placement: How its voxels relate to the file's.
+        ends: Where in `foreground` the rows of each class end.
+        class_voxels: Voxels of each class in the prepared label; for multiclass, index 0 is the
+            background.
+    """
+
+    name: str
+    folder: Path
+    channels: int
+    labelled: bool
+    placement: Placement
+    ends: tuple[int, ...]
+    class_voxels: tuple[int, ...]
+
+    @property
+    def prepared(self) -> Prepared:
+        """Its arrays, memory-mapped and read-only; files close when the last of them is dropped.
+
+        The entry is marked as used, so that no other run tidies it away.
+        """
+        with suppress(OSError):  # a cache of someone else's, perhaps
+            os.utime(self.folder)
+        label = mapped(self.folder / "label.npy") if self.labelled else None
+        image = mapped(self.folder / "image.npy")
+        return Prepared(self.name, image, label, self.placement)
+
+    @property
+    def foreground(self) -> npt.NDArray[np.int32]:
+        """Rows (i, j, k) of random voxels of the foreground classes, memory-mapped likewise."""
+        return mapped(self.folder / "foreground.npy")
+
+    @property
+    def size(self) -> Size:
+        """Voxels of the prepared arrays."""
+        return self.placement.size
+
+
+def mapped(path: Path) -> npt.NDArray[Any]:
+    """An array on disk, read where it is touched.
+
+    Raises:
+        MachineError: If it is gone or cannot be opened: prepared cases are the machine's own.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        failed = machine_error(error, str(path))
+        raise failed or MachineError(
+            str(path),
+            f"a prepared case that was there cannot be read ({error})",
+            "start again, with --resume where a run had begun",
+        ) from error

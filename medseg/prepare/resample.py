@@ -1,5 +1,7 @@
 """From a scan's spacing to the plan's."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,9 @@ import numpy.typing as npt
 import torch
 
 from medseg.geometry import Size, Vector
-from medseg.sampling import resize, resize_labels
+from medseg.plan.plan import Normalisation
+from medseg.prepare.intensity import Channel, Scaling, scaling
+from medseg.sampling import resize_labels, resize_parts
 
 _SAME_SPACING = 0.01
 
@@ -31,13 +35,26 @@ def resampled_size(
     return lengths[0], lengths[1], lengths[2]
 
 
-def resample_image(
-    image: npt.NDArray[np.float32], size: Size, orders: Size
-) -> npt.NDArray[np.float32]:
-    """Resize (channels, *spatial), against aliasing where it shrinks."""
-    return resize(torch.from_numpy(image), size, orders).numpy()
+def normalised_slabs(
+    channel: Channel, rule: Normalisation, size: Size, order: Size
+) -> Iterator[tuple[slice, Channel]]:
+    """Normalise one channel, (*spatial), then resize it against aliasing; slab by slab.
+
+    In this order outliers are clipped before they can ring, and the background is still one value.
+
+    Yields:
+        Rows of the first axis, in order, and what lies there: (rows, *size[1:]).
+    """
+    read = partial(_normalised, channel, scaling(channel, rule))
+    for rows, slab in resize_parts(read, (1, *channel.shape), size, order):
+        yield rows, slab[0].numpy()
 
 
-def resample_label(label: npt.NDArray[np.uint8], size: Size, num_classes: int) -> npt.NDArray[Any]:
-    """Resize class indices (layers, *spatial)."""
-    return resize_labels(torch.from_numpy(label), size, num_classes).numpy()
+def _normalised(channel: Channel, rule: Scaling, rows: slice) -> torch.Tensor:
+    """Rows of one channel; copied, since torch knows no reversed axes."""
+    return rule.apply(torch.from_numpy(channel[rows].copy())[None])
+
+
+def resample_layer(layer: npt.NDArray[np.uint8], size: Size, num_classes: int) -> npt.NDArray[Any]:
+    """Resize class indices (*spatial)."""
+    return resize_labels(torch.from_numpy(layer[None]), size, num_classes)[0].numpy()

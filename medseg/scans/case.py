@@ -25,6 +25,10 @@ class Problem(NamedTuple):
         what = ": ".join(part for part in (error.subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
 
+    def __str__(self) -> str:
+        """One line: `name: what; remedy`."""
+        return f"{self.name}: {self.what}; {self.remedy}"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -59,14 +63,14 @@ class Subject:
     Attributes:
         name: The case's name.
         image: (channels, *size), finite.
-        label: Values as in the files, (layers, *size), in the smallest type that holds them: one
-            label map, or one layer per mask file; None if unlabelled.
+        label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
+            layer per mask file; None if unlabelled.
         geometry: The grid both are on.
         warnings: What had to be mended while reading.
     """
 
     name: str
     image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.integer[Any]] | None
+    label: npt.NDArray[Any] | None
     geometry: Geometry
     warnings: tuple[Note, ...] = field(default=())

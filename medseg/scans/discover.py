@@ -107,7 +107,7 @@ def discover_scans(data: Path, images: Path | None = None, pattern: str | None =
     named = [file for file in scans if _top_folder(file) in _SCAN_FOLDERS]
     read = scans if images else named or scans
     files = [str(file.path) for file in read]
-    cases, problems = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
+    cases, problems, *_ = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
     if not cases:
         raise MedsegError(f"{root}: no scan found; docs/data.md shows the layouts")
     ordered = tuple(sorted(cases, key=lambda case: natural_key(case.name)))

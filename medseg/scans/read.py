@@ -1,7 +1,8 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,28 @@ from medseg.scans.decode import Voxels, decode
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
 from medseg.scans.notes import Note
 from medseg.scans.rounding import stored_step
-from medseg.scans.sanitise import Label, finite_image, whole_label
+from medseg.scans.sanitise import finite_image, whole_label
 
-__all__ = ["IMAGE_SUFFIXES", "read_label_map", "read_subject"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Layer",
+    "layer_count",
+    "read_label_map",
+    "read_layers",
+    "read_subject",
+]
+
+
+class Layer(NamedTuple):
+    """One layer of a label.
+
+    Attributes:
+        values: As in the file, on the image's grid, (*size), in the smallest type.
+        warnings: What had to be mended.
+    """
+
+    values: npt.NDArray[Any]
+    warnings: tuple[Note, ...]
 
 
 def read_subject(case: Case, with_label: bool = True) -> Subject:
@@ -40,37 +60,56 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         geometry = geometry or voxels.geometry
         image, mended = finite_image(path.name, voxels.values)
         image, moved = align(path.name, Voxels(image, voxels.geometry), geometry, order=1)
+        del voxels  # before the next file is read
         channels.append(image)
         warnings += mended + moved
     if geometry is None:
         raise ScanError(case.name, "has no image", "add one")
 
-    layers: list[npt.NDArray[Any]] = []
-    for path in case.labels if with_label else ():
-        if path is None:
-            layers.append(np.zeros((1, *geometry.size), dtype=np.uint8))
-            continue
-        layer, grid = read_label_map(path)
-        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-        layers.append(label)
-        warnings += moved
+    layers = list(read_layers(case, geometry)) if with_label else []
+    for layer in layers:
+        warnings += layer.warnings
     return Subject(
         name=case.name,
         image=np.concatenate(channels) if len(channels) > 1 else channels[0],
-        label=_stacked(layers),
+        label=_stacked([layer.values for layer in layers]) if layers else None,
         geometry=geometry,
         warnings=tuple(warnings),
     )
 
 
-def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
-    if len(layers) > 1:
-        return np.concatenate(layers)
-    return layers[0] if layers else None
+def layer_count(case: Case) -> int:
+    """How many layers the label of a case has; nothing is read."""
+    if case.segments:
+        return len(case.segments) if case.layered else 1
+    return len(case.labels)
 
 
-def read_label_map(path: Path) -> tuple[Label, Geometry]:
-    """Read one label map: (*size), values as in the file.
+def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
+    """Read the layers of a label one after another, so that they need not be in memory together.
+
+    Args:
+        case: The files.
+        geometry: The grid of the case's image.
+
+    Yields:
+        `layer_count(case)` layers; where a file is absent by declaration, one without a mark.
+
+    Raises:
+        ScanError: As `read_subject`.
+    """
+    for path in case.labels:
+        if path is None:
+            yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
+            continue
+        layer, grid = read_label_map(path)
+        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
+        del layer
+        yield Layer(label[0], tuple(moved))
+
+
+def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read one label map: (*size), values as in the file, in the smallest type for them.
 
     Raises:
         ScanError: If it cannot be used; JPEG is refused, since its compression invents values.
@@ -80,3 +119,7 @@ def read_label_map(path: Path) -> tuple[Label, Geometry]:
     values, geometry = decode(path)
     step = stored_step(path) if values.dtype.kind == "f" else 0.0
     return whole_label(path.name, values, step), geometry
+
+
+def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.stack(layers) if len(layers) > 1 else layers[0][None]

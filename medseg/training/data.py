@@ -1,6 +1,6 @@
 """From a folder to prepared cases and a plan: everything before the first step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
-from medseg.measure.facts import Fingerprint, fingerprint
+from medseg.measure.facts import Fingerprint
+from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
@@ -20,14 +21,15 @@ from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan
-from medseg.plan.split import split
-from medseg.prepare.cache import StoredCase, prepare_cases
+from medseg.prepare.cache import prepare_cases
+from medseg.prepare.prepared import StoredCase
 from medseg.progress import Progress
-from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover, discover_scans
+from medseg.training.doubts import Labels, copies, unseen_classes
+from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
 
@@ -48,6 +50,7 @@ class Survey:
         problems: Why the others cannot.
         channel_rule: How the files of one case are told apart.
         class_values: Class name -> value, as the dataset itself says.
+        dealt: Who trains and who validates.
     """
 
     facts: Fingerprint
@@ -55,13 +58,7 @@ class Survey:
     problems: tuple[Problem, ...]
     channel_rule: ChannelRule
     class_values: Mapping[str, int] | None
-
-
-class Parts(Frozen):
-    """Names of the cases that train and validate; a run keeps them, whatever its folder gains."""
-
-    training: tuple[str, ...]
-    validation: tuple[str, ...]
+    dealt: Dealt
 
 
 @dataclass(frozen=True)
@@ -82,13 +79,21 @@ class TrainingData:
     def parts(self) -> Parts:
         """Who trains and who validates."""
         return Parts(
-            training=tuple(stored.prepared.name for stored in self.training),
+            training=tuple(stored.name for stored in self.training),
             validation=tuple(files.name for files, _ in self.validation),
         )
 
 
-def survey(hparams: HParams, progress: Progress) -> Survey:
+def survey(
+    hparams: HParams, folder: Path, progress: Progress, parts: Parts | None = None
+) -> Survey:
     """Look at the data and show what was found.
+
+    Args:
+        hparams: Where it is.
+        folder: What is measured of any dataset is kept below it.
+        progress: Gets the table.
+        parts: Of a run that goes on; None deals the cases.
 
     Raises:
         MedsegError: If there is nothing to train on.
@@ -96,17 +101,31 @@ def survey(hparams: HParams, progress: Progress) -> Survey:
     dataset = _find(hparams, progress)
     labelled = hparams.pretrain is None
     names = (hparams.classes or dataset.class_values) if labelled else None
-    found, unreadable = fingerprint(dataset.cases, progress)
+    told = read_told(
+        dataset.cases, [left_out.name for left_out in dataset.problems], hparams, parts
+    )
+    asked = told.of_interest(dataset.cases)
+    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
     facts, misfits = check_cases(
-        found, names, hparams.channels, unreadable, labelled=labelled, files=dataset.cases
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
     )
     problems = (*dataset.problems, *unreadable, *misfits)
-    progress.table(*case_table(facts, problems, dataset.layout, names))
-    for doubt in doubts(facts.cases):
-        progress.warn(doubt)
     usable = {case.name for case in facts.cases}
-    cases = tuple(case for case in dataset.cases if case.name in usable)
-    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values)
+    cases = tuple(case for case in asked if case.name in usable)
+    dealt = deal(cases, told, hparams)
+    progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
+    for note in dataset.notes:
+        progress.note(note)
+    for warning in (*doubts(facts.cases), *dealt.warnings):
+        progress.warn(warning)
+    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt)
+
+
+def kept_in(folder: Path, hparams: HParams) -> Path:
+    """Where facts and prepared cases of this dataset are kept, below the folder for all."""
+    source = (hparams.images or hparams.data).resolve()
+    digest = blake2b(str(source).encode(), digest_size=4).hexdigest()
+    return folder / f"{source.name}-{digest}"
 
 
 def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
@@ -122,61 +141,70 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             lambda candidate: _step_bytes(candidate, hparams),
             found.class_values,
             _limits(device, hparams.dim),
+            len(found.dealt.parts.training),
         )
     except ValidationError as error:  # a plan has bounds, files may have any spacing and values
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
         raise MedsegError(
-            f"the data leads to a plan beyond all use ({where}: {detail['msg']}); mend its files"
+            f"{hparams.images or hparams.data}",
+            f"leads to a plan beyond all use ({where}: {detail['msg']})",
+            "mend its files",
         ) from None
 
 
 def prepare_data(
-    cases: Sequence[Case],
+    found: Survey,
     plan: Plan,
     hparams: HParams,
     folder: Path,
     progress: Progress,
-    parts: Parts | None = None,
+    *,
+    resumed: bool = False,
 ) -> TrainingData:
-    """Prepare every case and deal them into training and validation.
+    """Prepare every case; what was lost on the way is said before the first step.
 
     Args:
-        cases: In natural order.
+        found: The cases, and who trains and validates.
         plan: How.
         hparams: Folds, and where the cases come from.
         folder: Prepared cases of any dataset are kept below it.
         progress: Hears how far it is.
-        parts: Of a run that goes on; None deals by folds.
+        resumed: Whether a run goes on, whose cases must all be there.
 
     Raises:
         MedsegError: If no case can be prepared, or one that a run began with is gone.
     """
-    source = (hparams.images or hparams.data).resolve()
-    digest = blake2b(str(source).encode(), digest_size=4).hexdigest()
-    listed, problems = prepare_cases(cases, plan, folder / f"{source.name}-{digest}", progress)
-    stored = {case.prepared.name: case for case in listed}
-    files = {case.name: case for case in cases}
-    parts = parts or _deal(tuple(stored), hparams)
-    gone = [name for name in (*parts.training, *parts.validation) if name not in stored]
-    if gone:
+    listed, problems = prepare_cases(found.cases, plan, kept_in(folder, hparams), progress)
+    stored = {case.name: case for case in listed}
+    files = {case.name: case for case in found.cases}
+    parts = found.dealt.parts
+    named = (*parts.training, *parts.validation)
+    gone = [name for name in named if name not in stored]
+    if gone and resumed:
         raise MedsegError(
-            f"{source}: {len(gone)} of the run's cases are gone, first {gone[0]}; "
-            "bring them back, or start a new run without --resume"
+            str(hparams.images or hparams.data),
+            f"{len(gone)} of the run's cases are gone, first {gone[0]}",
+            "bring them back, or start a new run without --resume",
         )
-    return TrainingData(
-        tuple(stored[name] for name in parts.training),
-        tuple((files[name], stored[name]) for name in parts.validation),
-        problems,
-    )
-
-
-def _deal(names: Sequence[str], hparams: HParams) -> Parts:
-    indices = split(len(names), hparams.folds, hparams.fold)
-    return Parts(
-        training=tuple(names[i] for i in indices.training),
-        validation=tuple(names[i] for i in indices.validation),
-    )
+    training = tuple(stored[name] for name in parts.training if name in stored)
+    validation = tuple(stored[name] for name in parts.validation if name in stored)
+    if not (training and validation):
+        raise MedsegError(
+            str(hparams.images or hparams.data),
+            f"of {len(named)} cases {len(training)} are left to train and {len(validation)} to "
+            "validate, at least 1 of each must be",
+            "mend the others, or choose another --fold or --split",
+        )
+    for name, what, remedy in (*found.problems, *problems):
+        progress.warn(f"left out: {name}: {what}; {remedy}")
+    for line in copies(found.facts.cases, stored, found.dealt):
+        progress.warn(line)
+    if hparams.pretrain is None:
+        labels = Labels(plan, found.facts.cases, listed)
+        for line in unseen_classes(labels, found.dealt, hparams):
+            progress.warn(line)
+    return TrainingData(training, tuple((files[case.name], case) for case in validation), problems)
 
 
 def _find(hparams: HParams, progress: Progress) -> Dataset:

@@ -1,18 +1,13 @@
 """Laws of the fingerprint: what is measured does not depend on how the file lies in its axes."""
 
 from itertools import permutations, product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from medseg.errors import ScanError
 from medseg.geometry import Geometry, Orientation
-from medseg.measure import facts as room
-from medseg.measure.facts import Fingerprint, case_facts, fingerprint
-from medseg.progress import Silent
-from medseg.scans.case import Case, Subject
-from medseg.scans.notes import Note
+from medseg.measure.facts import Fingerprint, case_facts
+from medseg.scans.case import Subject
 
 
 def subject(name: str = "a", channels: int = 1, **changes) -> Subject:
@@ -89,26 +84,3 @@ def test_images_without_a_world_frame_keep_their_axes():
     geometry = Geometry((20, 30, 1), direction=((0, 1, 0), (1, 0, 0), (0, 0, 1)), world=False)
     facts = case_facts(subject(image=image, label=None, geometry=geometry))
     assert (facts.size, facts.codes, facts.flat) == ((20, 30, 1), "", True)
-
-
-class Told(Silent):
-    def __init__(self):
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
-def test_broken_cases_are_left_out_by_name_and_warnings_name_their_case(monkeypatch):
-    def read(case: Case) -> Subject:
-        if case.name == "b":
-            raise ScanError("b.nii.gz", "cut short", "copy it again")
-        return subject(case.name, warnings=(Note(f"{case.name}.nii.gz", "voxels were NaN", "3%"),))
-
-    monkeypatch.setattr(room, "read_subject", read)
-    told = Told()
-    cases = [Case(name, (Path(f"{name}.nii.gz"),)) for name in "abc"]
-    found, problems = fingerprint(cases, told)
-    assert [case.name for case in found.cases] == ["a", "c"]
-    assert problems == (("b", "b.nii.gz: cut short", "copy it again"),)
-    assert told.warnings == ["voxels were NaN (2 cases, first a: 3%)"]

@@ -1,10 +1,33 @@
 """Stored cases in memory, made from a seed."""
 
+from pathlib import Path
+
 import numpy as np
 
 from medseg.geometry import Geometry, Orientation, Size
-from medseg.prepare.cache import StoredCase
-from medseg.prepare.prepared import Placement, Prepared
+from medseg.prepare.prepared import Placement, Prepared, StoredCase
+
+
+class InMemory(StoredCase):
+    """A stored case whose arrays are no files."""
+
+    def __init__(self, prepared: Prepared, rows: np.ndarray, classes: int = 3):
+        found = [np.count_nonzero(rows[:, 0] <= index) for index in range(classes)]
+        size = prepared.placement.size
+        super().__init__(
+            prepared.name, Path(), len(prepared.image), prepared.label is not None,
+            prepared.placement, tuple(found), (0,) * classes,
+        )  # fmt: skip
+        assert prepared.image.shape[1:] == size
+        object.__setattr__(self, "arrays", (prepared, rows[:, 1:]))
+
+    @property
+    def prepared(self) -> Prepared:
+        return self.arrays[0]
+
+    @property
+    def foreground(self) -> np.ndarray:
+        return self.arrays[1]
 
 
 def stored_case(size: Size, seed: int = 0, number: int = 1, channels: int = 1) -> StoredCase:
@@ -26,6 +49,6 @@ def stored_case(size: Size, seed: int = 0, number: int = 1, channels: int = 1) -
     rows = [(c, *voxel) for c in (1, 2) for voxel in np.argwhere(label[0] == c)]
     orientation = Orientation((0, 1, 2), (False, False, False))
     placement = Placement(Geometry(size), orientation, (0, 0, 0), size, size)
-    return StoredCase(
+    return InMemory(
         Prepared(f"case{number}", image, label, placement), np.array(rows, dtype=np.int32)
     )

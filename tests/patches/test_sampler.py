@@ -4,11 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from patches.cases import stored_case
+from patches.cases import InMemory, stored_case
 from plans import plan_for_tests
 
 from medseg.patches.sampler import PADDING, PatchSampler
-from medseg.prepare.cache import StoredCase
 from medseg.prepare.prepared import Prepared
 
 
@@ -60,7 +59,7 @@ def test_the_voxel_is_in_the_middle_unless_the_case_ends():
     case = stored_case((15, 15, 15), channels=4)
     voxel = np.array([[1, 7, 8, 14]], dtype=np.int32)
     plan = plan_for_tests(patch_size=(5, 4, 5), batch_size=1, channels=4)
-    image = PatchSampler([StoredCase(case.prepared, voxel)], plan, 0).batch(0).image[0]
+    image = PatchSampler([InMemory(case.prepared, voxel)], plan, 0).batch(0).image[0]
     assert image[1:, 0, 0, 0].tolist() == [7 - 2, 8 - 2, 15 - 5]
 
 
@@ -123,9 +122,9 @@ def test_batches_are_contiguous_copies_of_read_only_maps(tmp_path):
     np.save(tmp_path / "image.npy", case.prepared.image)
     mapped = np.load(tmp_path / "image.npy", mmap_mode="r")
     prepared = Prepared("a", mapped, case.prepared.label, case.prepared.placement)
-    image, label = PatchSampler([StoredCase(prepared, case.foreground)], plan_for_tests(), 0).batch(
-        0
-    )
+    image, label = PatchSampler(
+        [InMemory(prepared, np.array([[1, *case.foreground[0]]]))], plan_for_tests(), 0
+    ).batch(0)
     assert image.dtype == torch.float32
     assert label.dtype == torch.uint8
     assert image.is_contiguous()
@@ -136,16 +135,14 @@ def test_batches_are_contiguous_copies_of_read_only_maps(tmp_path):
 
 def test_a_case_without_foreground_still_gives_patches():
     case = stored_case((20, 20, 20))
-    empty = StoredCase(case.prepared, np.empty((0, 4), dtype=np.int32))
+    empty = InMemory(case.prepared, np.empty((0, 4), dtype=np.int32))
     assert PatchSampler([empty], plan_for_tests(), 0).batch(0).image.shape == (2, 1, 16, 16, 16)
 
 
 def test_a_case_without_label_is_background():
     case = stored_case((20, 20, 20))
     bare = Prepared("a", case.prepared.image, None, case.prepared.placement)
-    batch = PatchSampler([StoredCase(bare, np.empty((0, 4), np.int32))], plan_for_tests(), 0).batch(
-        0
-    )
+    batch = PatchSampler([InMemory(bare, np.empty((0, 4), np.int32))], plan_for_tests(), 0).batch(0)
     assert batch.label.shape == (2, 1, 16, 16, 16)
     assert not batch.label.any()
     assert batch.image.any()

@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +10,15 @@ import pytest
 from plans import plan_for_tests
 from subjects import ellipsoids, oblique
 
-from medseg.errors import MedsegError
+from medseg.errors import MachineError, MedsegError
 from medseg.measure import digest
+from medseg.measure.survey import known_facts, measure_cases, opened
 from medseg.plan.plan import Normalisation
 from medseg.prepare import cache
-from medseg.prepare.cache import prepare_cases
-from medseg.prepare.foreground import foreground_rows
-from medseg.prepare.pipeline import prepare
+from medseg.prepare import entries as store
+from medseg.prepare.cache import StoredCase, prepare_cases
+from medseg.prepare.foreground import foreground
+from medseg.prepare.pipeline import place, prepare
 from medseg.scans.case import Case
 from medseg.scans.read import read_subject
 
@@ -39,15 +43,15 @@ def work(monkeypatch):
     """The names of the cases that were prepared, and of the files that were hashed."""
     done = []
 
-    def prepare_and_tell(subject, plan):
+    def place_and_tell(subject, plan):
         done.append(subject.name)
-        return prepare(subject, plan)
+        return place(subject, plan)
 
     def hash_and_tell(path, hash_file=digest._hash):
         done.append(path.name)
         return hash_file(path)
 
-    monkeypatch.setattr(cache, "prepare", prepare_and_tell)
+    monkeypatch.setattr(cache, "place", place_and_tell)
     monkeypatch.setattr(digest, "_hash", hash_and_tell)
     return done
 
@@ -58,8 +62,13 @@ def save(path, values):
     nib.save(image, path)
 
 
+def age(path, days):
+    then = path.stat().st_mtime - days * 24 * 3600
+    os.utime(path, (then, then))
+
+
 def entries(folder):
-    return sorted(folder.glob("*/*"))
+    return sorted(folder.glob("*-*/*"))
 
 
 def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
@@ -74,7 +83,10 @@ def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
         np.testing.assert_array_equal(found.prepared.label, expected.label)
         assert isinstance(found.prepared.image, np.memmap)
         assert not found.prepared.image.flags.writeable
-        np.testing.assert_array_equal(found.foreground, foreground_rows(expected.label, plan))
+        rows, ends, voxels = foreground(expected.label, plan)
+        np.testing.assert_array_equal(found.foreground, rows)
+        assert (found.ends, found.class_voxels) == (ends, voxels)
+        assert sum(voxels) == expected.label.size
 
 
 def test_unchanged_cases_are_neither_prepared_nor_read(cases, tmp_path, work):
@@ -129,7 +141,7 @@ def test_a_new_version_of_the_preparation_forgets_the_old(cases, tmp_path, work,
     assert work == ["a", "sub/b"]
 
 
-@pytest.mark.parametrize("name", ["image.npy", "label.npy", "foreground.npy", "placement.json"])
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "foreground.npy", "entry.json"])
 @pytest.mark.parametrize("rest", [0, 100, None])
 def test_a_damaged_entry_is_made_again(cases, tmp_path, work, name, rest):
     first, _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
@@ -150,7 +162,7 @@ def test_a_damaged_entry_is_made_again(cases, tmp_path, work, name, rest):
 def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
     prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
     work.clear()
-    (tmp_path / "cache" / "index.json").write_text("{")
+    (tmp_path / "cache" / "files.jsonl").write_text("{")
     prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
     assert work == ["0.nii.gz", "0_seg.nii.gz"]
 
@@ -158,10 +170,127 @@ def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
 def test_old_entries_of_a_case_make_room(cases, tmp_path):
     folder = tmp_path / "cache"
     for spacing in (1.0, 1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
         prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
         newest = max(entries(folder), key=lambda entry: entry.stat().st_mtime_ns)
     assert len(entries(folder)) == 3
     assert newest in entries(folder)
+
+
+def test_an_entry_that_a_training_uses_is_never_tidied_away(cases, tmp_path):
+    folder = tmp_path / "cache"
+    (used,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    for spacing in (1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
+        assert used.prepared.image.any()
+        prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
+    assert used.folder.exists()
+
+
+def test_what_a_killed_run_left_half_written_goes_after_some_days(cases, tmp_path):
+    parts = tmp_path / "cache" / "parts"
+    old, young = parts / "1-old", parts / "1-young"
+    for part in (old, young):
+        part.mkdir(parents=True)
+    age(old, days=3)
+    prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    assert [path.name for path in parts.iterdir()] == ["1-young"]
+
+
+def test_two_runs_that_prepare_the_same_case_share_the_first_one_s_entry(
+    cases, tmp_path, monkeypatch
+):
+    folder = tmp_path / "cache"
+    first: list[StoredCase] = []
+
+    def overtaken(subject, plan):
+        if not first:
+            first.append(subject)
+            first[:] = prepare_cases(cases[:1], plan, folder)[0]
+        return place(subject, plan)
+
+    monkeypatch.setattr(cache, "place", overtaken)
+    (second,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    assert second == first[0]
+    assert len(entries(folder)) == 1
+    assert list((folder / "parts").iterdir()) == []
+
+
+def test_several_masks_are_stored_as_they_would_be_prepared_together(cases, tmp_path):
+    masks = []
+    for index in (1, 2):
+        masks.append(tmp_path / f"mask{index}.nii.gz")
+        label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
+        save(masks[-1], 255 * (label == index).astype(np.int16))
+    case = replace(cases[0], labels=tuple(masks))
+    for task, layers in (("multiclass", 1), ("multilabel", 2)):
+        plan = plan_for_tests(task=task, spacing_mm=(1.3, 0.8, 1.0))
+        (found,), _ = prepare_cases([case], plan, tmp_path / "cache")
+        expected = prepare(read_subject(case), plan)
+        assert expected.label.shape[0] == layers
+        np.testing.assert_array_equal(found.prepared.label, expected.label)
+        rows, ends, voxels = foreground(expected.label, plan)
+        np.testing.assert_array_equal(found.foreground, rows)
+        assert (found.ends, found.class_voxels) == (ends, voxels)
+
+
+def test_too_little_room_is_known_before_any_case_is_prepared(cases, tmp_path, work, monkeypatch):
+    folder = tmp_path / "cache"
+    measure_cases(cases, folder)
+    work.clear()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=30_000))
+    with pytest.raises(
+        MachineError, match=r"2 cases take .* GB prepared, 3e-05 GB are free.*--out"
+    ):
+        prepare_cases(cases, plan_for_tests(), folder)
+    assert work == []
+    monkeypatch.undo()
+    prepare_cases(cases, plan_for_tests(), folder)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=0))
+    prepare_cases(cases, plan_for_tests(), folder)  # what is prepared takes no more
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_the_room_foreseen_is_the_room_taken(cases, tmp_path, task):
+    measure_cases(cases, tmp_path)
+    values = (0, 1, 2) if task == "multiclass" else (1, 2)
+    plan = plan_for_tests(task=task, label_values=values, spacing_mm=(0.4, 0.5, 0.6))
+    known = opened(tmp_path)
+    for case in cases:
+        (found,), _ = prepare_cases([case], plan, tmp_path)
+        taken = sum(file.stat().st_size for file in found.folder.iterdir())
+        facts = known_facts(known.digests.of_case(case), known)
+        assert taken <= cache._prepared_bytes(facts, plan) < taken + 20_000
+
+
+def test_a_disk_that_fills_up_midway_ends_the_work_and_leaves_no_half(cases, tmp_path, monkeypatch):
+    written = []
+
+    def full(file, values, append=store._append):
+        written.append(values)
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(file, values)
+
+    monkeypatch.setattr(store, "_append", full)
+    with pytest.raises(MachineError, match=r"cache: .*No space left on device.*; free some space"):
+        prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert list((tmp_path / "cache" / "parts").iterdir()) == []
+    assert entries(tmp_path / "cache") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask to speak of")
+def test_entries_follow_the_umask(cases, tmp_path):
+    before = os.umask(0o002)
+    try:
+        (found,), _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    finally:
+        os.umask(before)
+    assert found.folder.stat().st_mode & 0o777 == 0o775
+    assert (found.folder / "image.npy").stat().st_mode & 0o777 == 0o664
 
 
 def test_an_image_s_separate_data_file_counts(tmp_path):
@@ -185,7 +314,7 @@ def test_a_broken_case_is_named_and_the_others_are_done(cases, tmp_path):
 
 def test_nothing_left_is_an_error(cases, tmp_path):
     plan = plan_for_tests(channels=2)
-    with pytest.raises(MedsegError, match=r"0 of 2 cases .* \(a: .*1 channels.*; give every"):
+    with pytest.raises(MedsegError, match=r"0 of 2 cases.* \(a: .*1 channels.*; give every"):
         prepare_cases(cases, plan, tmp_path / "cache")
 
 
@@ -198,7 +327,7 @@ def test_a_folder_that_cannot_be_written_is_named(cases, tmp_path):
 def test_unlabelled_cases_are_stored_without_label(cases, tmp_path):
     stored, _ = prepare_cases([replace(cases[0], labels=())], plan_for_tests(), tmp_path / "cache")
     assert stored[0].prepared.label is None
-    assert stored[0].foreground.shape == (0, 4)
+    assert stored[0].foreground.shape == (0, 3)
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
@@ -206,19 +335,32 @@ def test_foreground_rows_lie_in_their_class(task):
     random = np.random.default_rng(0)
     layers, high = (1, 3) if task == "multiclass" else (2, 2)
     label = random.integers(0, high, size=(layers, 20, 25, 30)).astype(np.uint8)
-    rows = foreground_rows(label, plan_for_tests(task=task))
+    rows, ends, _ = foreground(label, plan_for_tests(task=task))
     assert rows.dtype == np.int32
     assert len(rows) == 2 * 4000
-    assert (np.diff(rows[:, 0]) >= 0).all()
-    index, *voxel = rows.T
+    assert ends == ((0, 4000, 8000) if task == "multiclass" else (4000, 8000))
+    index, voxel = np.repeat((1, 2) if task == "multiclass" else (0, 1), 4000), rows.T
     found = label[0][tuple(voxel)] if task == "multiclass" else label[(index, *voxel)]
     np.testing.assert_array_equal(found, index if task == "multiclass" else 1)
-    assert {*index.tolist()} == ({1, 2} if task == "multiclass" else {0, 1})
-    assert len(np.unique(rows, axis=0)) == len(rows)
-    np.testing.assert_array_equal(rows, foreground_rows(label, plan_for_tests(task=task)))
+    for one in (rows[:4000], rows[4000:]):
+        assert len(np.unique(one, axis=0)) == len(one)
+    np.testing.assert_array_equal(rows, foreground(label, plan_for_tests(task=task)).rows)
 
 
 def test_a_rare_class_has_all_its_voxels():
     label = np.zeros((1, 4, 4, 4), dtype=np.uint8)
     label[0, 1, 2, 3] = label[0, 3, 0, 0] = 2
-    assert foreground_rows(label, plan_for_tests()).tolist() == [[2, 1, 2, 3], [2, 3, 0, 0]]
+    found = foreground(label, plan_for_tests())
+    assert found.rows.tolist() == [[1, 2, 3], [3, 0, 0]]
+    assert found.ends == (0, 0, 2)
+    assert found.voxels == (62, 0, 2)
+
+
+def test_stored_cases_keep_no_file_open(cases, tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    stored, _ = prepare_cases(cases * 3, plan_for_tests(), tmp_path / "cache")
+    for case in stored:
+        assert case.prepared.image.any()
+        assert case.foreground.any()
+    after = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    assert after == before

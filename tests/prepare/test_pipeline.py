@@ -75,5 +75,5 @@ def test_other_channels_are_refused():
 def test_images_and_volumes_are_not_taken_for_each_other(world):
     geometry = Geometry((6, 5, 4), world=world)
     subject = subject_for_tests(np.zeros((1, 6, 5, 4), dtype=np.int32), geometry)
-    with pytest.raises(ScanError, match=r"^(an image|a scan) with.*, but the plan .*; give files"):
+    with pytest.raises(ScanError, match=r": (an image|a scan) with.*, but the plan .*; give files"):
         prepare(subject, plan_for_tests(world=not world))

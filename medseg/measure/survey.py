@@ -1,0 +1,192 @@
+"""Every case of a dataset measured: read once, in a few threads, and never again."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from medseg.errors import MachineError, ScanError
+from medseg.files import machine_error
+from medseg.machine import available_memory_bytes, is_out_of_memory
+from medseg.measure.ahead import ahead
+from medseg.measure.digest import FileDigests
+from medseg.measure.facts import CaseFacts, Fingerprint, case_facts
+from medseg.measure.kept import Kept, not_kept
+from medseg.progress import Progress, Silent
+from medseg.records import Frozen
+from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.notes import Note, folded
+from medseg.scans.read import read_layers, read_subject
+
+Result = TypeVar("Result")
+
+_VERSION = 3  # counts up whenever the same files would give other facts than before
+_MEMORY_SHARE = 0.5
+_BYTES_PER_FILE_BYTE = 24
+"""What reading takes of memory, by the size of the file: 12 a voxel, two voxels in each byte."""
+_PAUSE_S = 2.0
+
+
+class Measured(Frozen):
+    """What is kept of a case: its facts, and what had to be mended while reading it."""
+
+    facts: CaseFacts
+    warnings: tuple[Note, ...] = ()
+
+
+class Known(NamedTuple):
+    """What is kept of a dataset's files and cases."""
+
+    digests: FileDigests
+    facts: Kept
+
+
+def measure_cases(
+    cases: Sequence[Case], folder: Path, progress: Progress | None = None
+) -> tuple[Fingerprint, tuple[Problem, ...]]:
+    """Measure every case, or find it measured.
+
+    A case that cannot be read is tried again at each start: what reads it may be better by then.
+
+    Args:
+        cases: In natural order.
+        folder: Where facts are kept, beside the prepared cases; made if missing, safe to delete.
+        progress: Hears how far it is, and what had to be mended in which case.
+
+    Returns:
+        The cases that could be read, and why the others could not.
+
+    Raises:
+        MachineError: If the machine cannot read or keep; no case is left out for it.
+    """
+    progress = progress or Silent()
+    known = opened(folder)
+    facts: list[CaseFacts] = []
+    problems: list[Problem] = []
+    notes: list[tuple[str, Note]] = []
+    measuring = ahead(cases, lambda case: _measured(case, known), heaviness, memory_budget())
+    for case, found in progress.track(measuring, "looking at the scans", len(cases)):
+        if isinstance(found, ScanError):
+            problems.append(Problem.from_error(case.name, found))
+            continue
+        notes += [(case.name, note) for note in found.warnings]
+        facts.append(found.facts)
+    for line in folded(notes):
+        progress.warn(line)
+    return Fingerprint(cases=tuple(facts)), tuple(problems)
+
+
+def opened(folder: Path) -> Known:
+    """What is known of files and of cases.
+
+    Raises:
+        MachineError: If the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_kept(folder, error) from error
+    return Known(FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl"))
+
+
+def known_facts(key: str, known: Known) -> CaseFacts | None:
+    """The facts of a case that was measured, by its digest."""
+    found = _found(known.facts, _fact_key(key))
+    return found.facts if found else None
+
+
+def heaviness(case: Case) -> int:
+    """Bytes of memory that reading a case may take, by what its files take on disk."""
+    files = (*case.images, *(label for label in case.labels if label))
+    # A file that is absent weighs nothing; it is reported when it is read.
+    return _BYTES_PER_FILE_BYTE * sum(path.stat().st_size for path in files if path.exists())
+
+
+def memory_budget() -> int:
+    """Bytes that cases which are read ahead may take."""
+    return int(_MEMORY_SHARE * available_memory_bytes())
+
+
+def patiently(work: Callable[[], Result], subject: str) -> Result:
+    """Do it, and once more after a moment if a share or a disk failed that may be back by then.
+
+    Raises:
+        MachineError: If the machine fails; as such, whatever the libraries made of it.
+    """
+    try:
+        return _by_its_name(work, subject)
+    except MachineError as error:
+        if not error.passing:
+            raise
+        time.sleep(_PAUSE_S)
+        return _by_its_name(work, subject)
+
+
+def out_of_memory(error: MachineError) -> bool:
+    """Whether that is what failed."""
+    cause = error.__cause__
+    return isinstance(cause, Exception) and is_out_of_memory(cause)
+
+
+def _by_its_name(work: Callable[[], Result], subject: str) -> Result:
+    try:
+        return work()
+    except MachineError:
+        raise
+    except (ScanError, OSError, MemoryError, RuntimeError) as error:
+        failed = machine_error(error, subject)
+        if failed is None and is_out_of_memory(error):  # torch has no error of its own for it
+            failed = MachineError(subject, "out of memory", "close other programs")
+        if failed is None:
+            raise
+        raise failed from error
+
+
+def _measured(case: Case, known: Known) -> Measured | ScanError:
+    try:
+        key = _fact_key(patiently(lambda: known.digests.of_case(case), case.name))
+        return _found(known.facts, key) or patiently(lambda: _measure(case, key, known), case.name)
+    except ScanError as error:
+        return error
+    except MachineError as error:
+        if not out_of_memory(error):
+            raise
+        size = heaviness(case) / _BYTES_PER_FILE_BYTE / 1e9
+        raise MachineError(
+            case.name,
+            f"out of memory while reading its files of {size:.3g} GB",
+            "close other programs, or crop or resample it",
+        ) from error
+
+
+def _fact_key(case: str) -> str:
+    return f"{_VERSION} {case}"
+
+
+def _found(kept: Kept, key: str) -> Measured | None:
+    value = kept.get(key)
+    try:
+        return None if value is None else Measured.model_validate_json(value)
+    except ValidationError:
+        return None
+
+
+def _measure(case: Case, key: str, known: Known) -> Measured:
+    subject = read_subject(case, with_label=False)
+    warnings = list(subject.warnings)
+    facts = case_facts(subject, _values(case, subject, warnings))
+    images = tuple(known.digests.of(path) for path in case.images)
+    facts = facts.model_copy(update={"digest": key.split()[-1], "image_digests": images})
+    measured = Measured(facts=facts, warnings=tuple(warnings))
+    known.facts.put(key, measured.model_dump_json().encode())
+    return measured
+
+
+def _values(case: Case, subject: Subject, warnings: list[Note]) -> Iterator[npt.NDArray[Any]]:
+    """The layers of the label one by one; what had to be mended is added to `warnings`."""
+    for layer in read_layers(case, subject.geometry):
+        warnings += layer.warnings
+        yield layer.values

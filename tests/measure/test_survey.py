@@ -1,0 +1,188 @@
+"""Laws of the survey: each file is measured once, and a failing machine is no broken file."""
+
+import errno
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from medseg.errors import MachineError, ScanError
+from medseg.measure import survey as room
+from medseg.measure.facts import case_facts
+from medseg.measure.survey import measure_cases
+from medseg.progress import Silent
+from medseg.scans.case import Case
+from medseg.scans.read import read_subject
+
+
+class Told(Silent):
+    def __init__(self):
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    made: list[Case] = []
+    for index, name in enumerate("abcdefgh"):
+        image = np.random.default_rng(index).integers(0, 900, (9, 8, 7)).astype(np.float32)
+        image[index, 0, 0] = np.nan
+        paths = [tmp_path / f"{name}.nii.gz", tmp_path / f"{name}_seg.nii.gz"]
+        for path, array in zip(paths, (image, (image > 500).astype(np.uint8)), strict=True):
+            nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+        made.append(Case(name, (paths[0],), (paths[1],)))
+    return made
+
+
+@pytest.fixture
+def read(monkeypatch):
+    names: list[str] = []
+
+    def tell(case: Case, with_label: bool = True):
+        names.append(case.name)
+        return read_subject(case, with_label)
+
+    monkeypatch.setattr(room, "read_subject", tell)
+    return names
+
+
+def test_the_second_survey_reads_nothing_and_says_the_same(cases, tmp_path, read):
+    first_told, second_told = Told(), Told()
+    first = measure_cases(cases, tmp_path / "kept", first_told)
+    assert sorted(read) == list("abcdefgh")
+    assert [case.name for case in first[0].cases] == list("abcdefgh")
+    assert len(first_told.warnings) == 8
+    read.clear()
+    assert measure_cases(cases, tmp_path / "kept", second_told) == first
+    assert read == []
+    assert second_told.warnings == first_told.warnings
+
+
+def test_only_what_changed_is_read_again(cases, tmp_path, read):
+    measure_cases(cases, tmp_path / "kept")
+    read.clear()
+    nib.save(nib.Nifti1Image(np.zeros((9, 8, 7), np.uint8), np.eye(4)), cases[3].labels[0])
+    found, _ = measure_cases(cases, tmp_path / "kept")
+    assert read == ["d"]
+    assert found.cases[3].label_values == ({0: 504},)
+
+
+def test_damage_to_what_is_kept_costs_the_damaged_lines_only(cases, tmp_path, read):
+    before = measure_cases(cases, tmp_path / "kept")
+    facts = tmp_path / "kept" / "facts.jsonl"
+    content = facts.read_bytes()
+    facts.write_bytes(content[: len(content) * 2 // 3])  # as a kill leaves it
+    read.clear()
+    assert measure_cases(cases, tmp_path / "kept") == before
+    assert 0 < len(read) < 8
+    read.clear()
+    assert measure_cases(cases, tmp_path / "kept") == before
+    assert read == []
+
+
+def test_broken_cases_are_left_out_by_name_in_order_and_tried_again(cases, tmp_path, read):
+    for index in (5, 1):
+        cases[index].images[0].write_bytes(b"broken")
+    found, problems = measure_cases(cases, tmp_path / "kept")
+    assert [case.name for case in found.cases] == list("acdegh")
+    assert [problem.name for problem in problems] == ["b", "f"]
+    read.clear()
+    measure_cases(cases, tmp_path / "kept")
+    assert sorted(read) == ["b", "f"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ENOSPC])
+def test_a_failing_machine_ends_the_survey_under_its_own_name(cases, tmp_path, monkeypatch, number):
+    def fail(case: Case, with_label: bool = True):
+        if case.name == "c":
+            raise OSError(number, "no")
+        return read_subject(case, with_label)
+
+    monkeypatch.setattr(room, "read_subject", fail)
+    with pytest.raises(MachineError, match="c: "):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_a_share_that_was_away_for_a_moment_costs_no_case(cases, tmp_path, monkeypatch):
+    failed: list[str] = []
+
+    def fail_once(case: Case, with_label: bool = True):
+        if case.name == "c" and not failed:
+            failed.append(case.name)
+            raise OSError(errno.ESTALE, "stale")
+        return read_subject(case, with_label)
+
+    monkeypatch.setattr(room, "read_subject", fail_once)
+    monkeypatch.setattr(room, "_PAUSE_S", 0)
+    found, problems = measure_cases(cases, tmp_path / "kept")
+    assert (len(found.cases), problems) == (8, ())
+
+
+@pytest.mark.parametrize("wrapper", [RuntimeError, ScanError])
+def test_a_wrapped_machine_failure_is_found(cases, tmp_path, monkeypatch, wrapper):
+    def fail(case: Case, **_):
+        try:
+            raise OSError(errno.EMFILE, "too many")
+        except OSError:
+            raise wrapper("cannot read " + case.name)  # noqa: B904 - as libraries do
+
+    monkeypatch.setattr(room, "read_subject", fail)
+    with pytest.raises(MachineError, match="too many open files"):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_what_is_no_failure_of_the_machine_keeps_its_case(cases, tmp_path, monkeypatch):
+    def refuse(case: Case, **_):
+        raise ScanError(case.name, "is odd", "mend it")
+
+    monkeypatch.setattr(room, "read_subject", refuse)
+    found, problems = measure_cases(cases, tmp_path / "kept")
+    assert found.cases == ()
+    assert [problem.remedy for problem in problems] == ["mend it"] * 8
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_a_case_too_large_for_memory_ends_the_survey_with_its_size(
+    cases, tmp_path, monkeypatch, error
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(room, "read_subject", fail)
+    with pytest.raises(MachineError, match=r"a: out of memory while reading its files of .* GB;"):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_a_full_disk_is_no_broken_case(cases, tmp_path, monkeypatch):
+    open_file = Path.open
+
+    def full(path: Path, *how, **more):
+        if path.parent.name == "kept":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open_file(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(MachineError, match=r"kept: .*No space left.*; free some space, or give an"):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_mask_files_are_measured_one_by_one_as_they_would_be_together(cases, tmp_path):
+    masks = []
+    for index in range(3):
+        path = tmp_path / f"mask{index}.nii.gz"
+        values = np.zeros((9, 8, 7), np.uint8)
+        values[index * 3 : index * 3 + 3] = 255
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+        masks.append(path)
+    case = Case("m", cases[0].images, (masks[0], None, masks[2]))
+    (found,) = measure_cases([case], tmp_path / "kept")[0].cases
+    together = case_facts(read_subject(case))
+    assert found.model_copy(update={"digest": "", "image_digests": ()}) == together
+    assert found.label_values == ({0: 336, 255: 168}, {0: 504}, {0: 336, 255: 168})
+    assert found.extents[2] == {255: ((6, 0, 0), (3, 8, 7))}
+    assert not found.overlap
+    both = Case("n", cases[0].images, (masks[0], masks[1], masks[1]))
+    assert measure_cases([both], tmp_path / "kept")[0].cases[0].overlap
