@@ -188,7 +188,9 @@ def _read(
         theirs, said = np.zeros_like(ours), []
     else:
         values, own = _label_map(file)
-        moved, said = align(file.name, Voxels(values[None], own), grid, order=0)
+        moved, said = align(
+            file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
+        )
         theirs = moved[0]
     for line in said:
         progress.warn(str(line))

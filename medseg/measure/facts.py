@@ -64,10 +64,10 @@ class CaseFacts(Frozen):
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
-        digest: Hash of everything the case was read from; '' where it was not read from files.
-        image_digests: Hash of each image file, to find scans that stand in a dataset twice.
         textures: How the values of a layer lie beside each other, per label layer; nothing for
             layers of one or two values.
+        digest: Hash of everything the case was read from; '' where it was not read from files.
+        image_digests: Hash of each image file, to find scans that stand in a dataset twice.
     """
 
     name: str
@@ -82,9 +82,9 @@ class CaseFacts(Frozen):
     extents: tuple[dict[int, Box], ...] = ()
     box_start: Size = (0, 0, 0)
     outside_box: int = 0
+    textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
-    textures: tuple[dict[int, Texture], ...] = ()
 
     @property
     def flat(self) -> bool:
@@ -127,9 +127,9 @@ def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseF
         label_values=found.values,
         overlap=found.overlap,
         extents=found.extents,
+        textures=found.textures,
         box_start=start,
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
-        textures=found.textures,
     )
 
 

@@ -62,11 +62,10 @@ def _boxes(layer: npt.NDArray[Any]) -> dict[int, int]:
     """Voxels of the box around each value but 0, of layers whose type bounds the values."""
     if layer.dtype.kind != "u" or layer.dtype.itemsize > 2:
         return {}
-    found: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(layer)
     return {
         value: int(np.prod([axis.stop - axis.start for axis in box]))
-        for value, box in enumerate(found, start=1)
-        if box is not None
+        for value, box in enumerate(ndimage.find_objects(layer), start=1)
+        if box  # a value that is not there has none
     }
 
 

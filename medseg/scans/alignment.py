@@ -14,7 +14,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry, Orientation, Size
 from medseg.scans.decode import Voxels
 from medseg.scans.notes import Note
-from medseg.scans.overlap import Overlap, check_overlap, measure_overlap, two_grids
+from medseg.scans.overlap import Overlap, check_overlap, is_twin, measure_overlap, two_grids
 from medseg.scans.votes import resample_label
 
 _TIE = 1e-6
@@ -22,6 +22,7 @@ _TIE = 1e-6
 _SAME_PLACE = 0.05
 """Voxels this near to each other, in voxels, are at the same place (`Geometry.same_grid`)."""
 _SAME_SPACING = 0.01
+_ALL = 0.99
 
 FIRST_IMAGE = "the first image"
 
@@ -62,6 +63,15 @@ def align(
         what = f"its axes are turned against {of}'s" if turned else f"on a part of {of}'s grid"
         what += ", put in its place exactly"
     notes = [Note(name, what, _grids_and_cover(source, target, overlap))]
+    if order == 0 and overlap.covered < _ALL and is_twin(source, target):
+        what = f"has the size and spacing of {of}, but another position, and was moved by it"
+        notes = [
+            Note(
+                name,
+                f"{what}; if it was drawn on it, copy its header",
+                two_grids(source, target, of),
+            )
+        ]
     if overlap.lost:
         lost = f"{overlap.lost} of {overlap.marked} marked voxels"
         notes.append(Note(name, f"label voxels outside {of} are cut off", lost))
@@ -166,6 +176,9 @@ def _resample(
 ) -> npt.NDArray[Any]:
     """For each target voxel the source at the same place, channel by channel."""
     matrix = np.linalg.inv(source.affine) @ target.affine
+    if order == 0:
+        layers = [resample_label(layer, matrix, target.size) for layer in values]
+        return np.stack(layers) if len(layers) > 1 else layers[0][None]
     out = np.empty((len(values), *target.size), dtype=values.dtype)
     for channel, result in zip(values, out, strict=True):
         if order == 0:

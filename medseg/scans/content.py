@@ -18,7 +18,6 @@ def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
 
     The border's value is what most corners of the scan hold, per channel. Only exact equality
     counts, so noise is never taken for padding. A scan that is constant throughout is all content.
-    Plane by plane: nothing of the scan's size is made.
 
     Args:
         image: (channels, *size), three spatial axes.

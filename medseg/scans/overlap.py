@@ -10,9 +10,8 @@ from medseg.geometry import Geometry
 from medseg.scans.slabs import slabs
 
 _ENOUGH = 0.5
-"""Of the image's grid, or of what the label marks: one of the two must be shared so far."""
-_ENOUGH_OF_A_TWIN = 0.9
-"""Of the image's grid, where a label has its size and spacing: it was drawn on that very image."""
+"""Of the image's grid, or of what the label marks: one of the two must be shared so far. Of a
+label with the image's size and spacing, which was drawn on it, the grid."""
 _SAME_SPACING = 0.01
 _SAMPLES = 40
 """Positions per axis: enough to tell a share to a few percent."""
@@ -81,7 +80,7 @@ def check_overlap(name: str, source: Geometry, target: Geometry, of: str, overla
             f"hardly overlaps {of}: covers {covered:.0%} of it, and {lost} of {marked} marked "
             f"voxels lie outside ({grids})"
         )
-    elif _twins(source, target) and covered < (_ENOUGH_OF_A_TWIN if marked else _ENOUGH):
+    elif is_twin(source, target) and covered < _ENOUGH:
         what = (
             f"has {of}'s size and spacing, but another position: covers only {covered:.0%} of it "
             f"({grids})"
@@ -110,13 +109,13 @@ def _grid(grid: Geometry, in_full: bool) -> str:
     spacing = "x".join(f"{step:.6g}" for step in grid.spacing_mm)
     if not grid.placed:
         return f"{size} voxels of {spacing} mm, no position stated"
-    origin = ", ".join(f"{place:.6g}" for place in grid.origin)
+    origin = ", ".join(f"{place + 0.0:.6g}" for place in grid.origin)
     rows = ", ".join("(" + ", ".join(f"{c:.3g}" for c in row) + ")" for row in grid.direction)
     axes = f"direction {rows}" if in_full else f"axes {grid.codes}"
     return f"{size} voxels of {spacing} mm, origin ({origin}), {axes}"
 
 
-def _twins(source: Geometry, target: Geometry) -> bool:
+def is_twin(source: Geometry, target: Geometry) -> bool:
     """Whether both have the same size and spacing: turned axes have both in another order."""
     ours, theirs = (
         sorted(zip(grid.size, grid.spacing_mm, strict=True)) for grid in (source, target)

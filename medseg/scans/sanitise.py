@@ -40,7 +40,7 @@ def finite_image(name: str, values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.fl
     with np.errstate(over="ignore"):
         image = np.array(values, dtype=np.float32, order="C")
     notes: list[Note] = []
-    for index, channel in enumerate(image):
+    for index, channel in enumerate(image) if values.dtype.kind == "f" else ():
         broken = sum(_count_broken(channel[part]) for part in slabs(channel))
         if broken == 0:
             continue

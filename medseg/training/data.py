@@ -107,7 +107,7 @@ def survey(
     asked = told.of_interest(dataset.cases)
     found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
     facts, misfits = check_cases(
-        found, names, hparams.channels, unreadable, labelled=labelled, files=dataset.cases
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
     )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
@@ -118,7 +118,7 @@ def survey(
         progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
-    for warning in dealt.warnings:
+    for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
     return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt)
 
