@@ -30,8 +30,8 @@ class Entry(NamedTuple):
         files: One label map, or one mask per class; None for a class that is absent by declaration.
         keys: The paths under which the case is known: of its label, and of its scan.
         classes: The class of each mask, in the order of `files`; nothing for a label map.
-        segments: See `Case.segments`.
-        layered: See `Case.layered`.
+        case: Set where its labels are read together, as training does: by the names of their
+            segments, or several of one class. Such labels are layers in the order of `classes`.
         doubt: Names of files that could each be it; nothing where there is one.
     """
 
@@ -39,8 +39,7 @@ class Entry(NamedTuple):
     files: tuple[Path | None, ...]
     keys: tuple[Key, ...]
     classes: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    layered: bool = False
+    case: Case | None = None
     doubt: tuple[str, ...] = ()
 
 
@@ -178,9 +177,14 @@ def _is_kind(folder: str) -> bool:
 
 def _of_case(case: Case, folder: Path, classes: tuple[str, ...]) -> Entry:
     files = [path for path in (*case.images, *case.labels) if path is not None]
-    keys = [key_of(path, folder) for path in files if path.is_relative_to(folder)]
-    masks = classes if len(case.labels) == len(classes) > 1 else ()
-    return Entry(case.name, case.labels, ((case.name,), *keys), masks, case.segments, case.layered)
+    below = (key_of(path, folder) for path in files if path.is_relative_to(folder))
+    keys = ((case.name,), *below)
+    if case.layered:
+        return Entry(case.name, case.labels * len(case.segments), keys, case.segments, case)
+    if len(case.labels) == len(classes) > 1:
+        return Entry(case.name, case.labels, keys, classes)
+    together = bool(case.segments) or len(case.labels) > 1
+    return Entry(case.name, case.labels[:1], keys, case=case if together else None)
 
 
 def _is_no_dataset(case: Case) -> bool:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from medseg.files import machine_error
 from medseg.geometry import Geometry
 from medseg.progress import Progress, Silent
 from medseg.scans.alignment import align
-from medseg.scans.case import Case, Problem
+from medseg.scans.case import Problem
 from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
@@ -95,8 +96,8 @@ def _classes_of(
 ) -> dict[str, int]:
     """Every value but 0 in the references' label maps, named as their dataset names it."""
     for one in pairs:
-        if one.reference.segments:  # such labels are read by name, as values from 1
-            return {name: place + 1 for place, name in enumerate(one.reference.segments)}
+        if one.reference.case and one.reference.case.segments:  # read by name, as values from 1
+            return {name: place + 1 for place, name in enumerate(one.reference.case.segments)}
     values: set[int] = set()
     maps = [file for one in pairs for file in one.reference.files if not one.reference.classes]
     for path in progress.track(maps, "reading references", len(maps)):
@@ -131,9 +132,7 @@ def _score_maps(
     strays: set[int],
     progress: Progress,
 ) -> tuple[ClassScore, ...]:
-    prediction, reference, geometry = _read(
-        one.prediction.files[0], one.reference.files[0], one.reference, progress
-    )
+    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, progress)
     strays |= _values(prediction) - set(classes.values())
     return score_case(one.reference.name, prediction, reference, geometry, classes, tolerance_mm)
 
@@ -142,21 +141,22 @@ def _score_masks(
     one: Pair, classes: Mapping[str, int] | None, tolerance_mm: float, progress: Progress
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
-    predictions, references = _masks(one.prediction), _masks(one.reference)
+    predictions, references = (_places(side) for side in one)
     names = {name.casefold(): name for name in (references if classes is None else classes)}
     missing = [
         name for key, name in names.items() if not (key in predictions and key in references)
     ]
     if missing:
         raise ScanError(
-            one.reference.name,
-            f"prediction has masks {sorted(predictions)}, reference {sorted(references)}: "
+            "masks",
+            f"prediction has {sorted(predictions)}, reference {sorted(references)}: "
             f"{missing} must be in both",
             "name the files alike",
         )
     scores: list[ClassScore] = []
     for key, name in names.items():
-        *masks, geometry = _read(predictions[key], references[key], one.reference, progress)
+        file = one.prediction.files[predictions[key]]
+        *masks, geometry = _read(file, one.reference, references[key], progress)
         value = max(int(mask.max()) for mask in reversed(masks)) or 1
         prediction, reference = ((mask != 0) * np.int32(value) for mask in masks)
         scores += score_case(
@@ -166,21 +166,28 @@ def _score_masks(
 
 
 def _read(
-    prediction: Path | None, reference: Path | None, entry: Entry, progress: Progress
+    prediction: Path | None, reference: Entry, place: int, progress: Progress
 ) -> tuple[Labels, Labels, Geometry]:
-    """Both on the prediction's grid, which is the scan's: there training scores, too."""
+    """Both on the prediction's grid, which is the scan's: there training scores, too.
+
+    Args:
+        prediction: A label map, or a mask.
+        reference: Its other side.
+        place: Which of its files, or layers.
+        progress: Is told how a reference on another grid was brought here.
+    """
     assert prediction is not None  # what is there was listed
     ours, grid = _label_map(prediction)
-    if reference is None:
-        return ours, np.zeros_like(ours), grid
-    if entry.segments:
-        case = Case(entry.name, (prediction,), (reference,), entry.segments, entry.layered)
-        subject = read_subject(case)
+    file = reference.files[place]
+    if reference.case is not None:
+        subject = read_subject(replace(reference.case, images=(prediction,)))
         assert subject.label is not None
-        theirs, said = subject.label[0], list(subject.warnings)
+        theirs, said = subject.label[place], list(subject.warnings)
+    elif file is None:
+        theirs, said = np.zeros_like(ours), []
     else:
-        values, own = _label_map(reference)
-        moved, said = align(reference.name, Voxels(values[None], own), grid, order=0)
+        values, own = _label_map(file)
+        moved, said = align(file.name, Voxels(values[None], own), grid, order=0)
         theirs = moved[0]
     for line in said:
         progress.warn(line)
@@ -204,14 +211,14 @@ def _label_map(path: Path) -> tuple[Labels, Geometry]:
     return values, geometry
 
 
-def _masks(entry: Entry) -> dict[str, Path | None]:
-    """Class -> mask file; the classes of a dataset, or what the files' names state."""
-    if entry.classes:
-        return {
-            name.casefold(): file for name, file in zip(entry.classes, entry.files, strict=True)
-        }
-    stems = {file: file_stem(file) for file in entry.files if file is not None}
-    return {(class_of(stem) or stem).casefold(): file for file, stem in stems.items()}
+def _places(entry: Entry) -> dict[str, int]:
+    """Class -> place in the files; the classes of a dataset, or what the files' names state."""
+    names = entry.classes or [class_of(stem) or stem for stem in map(_stem, entry.files)]
+    return {name.casefold(): place for place, name in enumerate(names)}
+
+
+def _stem(file: Path | None) -> str:
+    return "" if file is None else file_stem(file)
 
 
 def _values(labels: Labels) -> set[int]:

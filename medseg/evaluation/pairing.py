@@ -101,7 +101,7 @@ def _sides(prediction: Path, reference: Path) -> tuple[list[Entry], Side]:
     ours = label_files(prediction)
     dataset = reference_side(reference)
     if dataset is not None:
-        masks = any(len(entry.files) > 1 for entry in dataset.entries)
+        masks = any(entry.classes for entry in dataset.entries)
         return (as_folders if masks else as_files)(prediction, ours), dataset
     theirs = label_files(reference)
     masks = holds_masks(prediction, ours) and holds_masks(reference, theirs)

@@ -180,9 +180,13 @@ def _in_folder(
 
 
 def _crowded(targets: Sequence[Target], extras: Collection[str]) -> list[bool]:
-    """Whether a target would write a file that another writes too."""
-    counts = Counter(_spot(file) for target in targets for file in target.all_files(extras))
-    return [any(counts[_spot(file)] > 1 for file in t.all_files(extras)) for t in targets]
+    """Whether a target would write a file, or into a folder of masks, that another does too."""
+    spots: list[set[str]] = []
+    for target in targets:
+        folder = [target.stem] if target.files[0].parent == target.stem else []
+        spots.append({_spot(path) for path in (*target.all_files(extras), *folder)})
+    counts = Counter(spot for each in spots for spot in each)
+    return [any(counts[spot] > 1 for spot in each) for each in spots]
 
 
 def _target(case: Case, shown: str, stem: Path, masks: Sequence[str]) -> Target:

@@ -103,9 +103,11 @@ class Predictor:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise too_large(subject, self.plan, size_at_model(subject, self.plan)) from error
-        warnings = (*subject.warnings, *doubts)
-        return Prediction(case.name, label, probabilities, subject.geometry, warnings)
+        else:
+            warnings = (*subject.warnings, *doubts)
+            return Prediction(case.name, label, probabilities, subject.geometry, warnings)
+        # Outside of the handler: with that error behind it, it would look like the machine's own.
+        raise too_large(subject, self.plan, size_at_model(subject, self.plan))
 
     def _masks(
         self, subject: Subject, with_probabilities: bool

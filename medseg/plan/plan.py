@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import FiniteFloat, model_validator
 from typing_extensions import Self
 
+from medseg.files import write_text
 from medseg.geometry import Size, Vector
 from medseg.records import Frozen
 
@@ -164,8 +165,12 @@ class Plan(Frozen):
         return first, second, third
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+        """Write as JSON, whole or not at all.
+
+        Raises:
+            MachineError, OSError: As `whole_file`.
+        """
+        write_text(path, self.model_dump_json(indent=2))
 
     @classmethod
     def load(cls, path: Path) -> "Plan":

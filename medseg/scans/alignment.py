@@ -9,6 +9,7 @@ from scipy import ndimage
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.decode import Voxels
+from medseg.scans.votes import resample_label
 
 _TIE = 1e-6
 """Positions move by this share of a voxel: ties between two voxels all fall to the same side."""
@@ -23,7 +24,7 @@ def align(
         name: The file's name, for messages.
         voxels: Values (channels, *size) and their grid.
         target: The grid to bring them to.
-        order: 0 nearest (labels; 0 outside), 1 linear (images; their minimum outside).
+        order: 0 for labels (`resample_label`; 0 outside), 1 linear (images; their minimum outside).
 
     Returns:
         (channels, *target size), and a line for each thing the user should know.
@@ -46,7 +47,9 @@ def align(
             "check origin and direction of both"
         )
     moved = [
-        _resample(channel, source, target, order, 0 if order == 0 else float(channel.min()))
+        resample_label(channel, np.linalg.inv(source.affine) @ target.affine, target.size)
+        if order == 0
+        else _resample(channel, source, target, order, float(channel.min()))
         for channel in values
     ]
     how = "nearest neighbour" if order == 0 else "linear"

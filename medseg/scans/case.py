@@ -21,9 +21,12 @@ class Problem(NamedTuple):
     @classmethod
     def from_error(cls, name: str, error: MedsegError) -> "Problem":
         """What an error says, under the case's name."""
-        subject = "" if error.subject == name and error.what else error.subject
-        what = ": ".join(part for part in (subject, error.what) if part)
+        what = ": ".join(part for part in (error.subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
+
+    def __str__(self) -> str:
+        """One line: `name: what; remedy`."""
+        return f"{self.name}: {self.what}; {self.remedy}"
 
 
 @dataclass(frozen=True)

@@ -145,10 +145,10 @@ def _looked_at(
     files: list[tuple[Found, str]] = []
     try:
         if path.exists() or path.is_symlink():
-            entries, named = [path], not path.is_dir()
+            base, entries, named = path, [path], not path.is_dir()
         else:
-            entries, named = _globbed(path), False
-        files = _named(path, problems) if named else _sorted_out(entries, claims, errors)
+            base, entries, named = _fixed(path), _globbed(path), False
+        files = _named(path, problems) if named else _sorted_out(base, entries, claims, errors)
     except OSError as error:
         errors.append(error)
         entries, named = [path], True
@@ -172,15 +172,19 @@ def _named(path: Path, problems: list[Problem]) -> list[tuple[Found, str]]:
 
 
 def _sorted_out(
-    entries: Sequence[Path], claims: Callable[[Path], bool], errors: list[OSError]
+    base: Path,
+    entries: Sequence[Path],
+    claims: Callable[[Path], bool],
+    errors: list[OSError],
 ) -> list[tuple[Found, str]]:
     """The files of folders, or those that a pattern matched, each with why it is left out."""
-    files: list[tuple[Path, PurePath]] = []
-    for entry in entries:
-        if entry.is_dir():
-            files += [(p, p.relative_to(entry)) for p in _walk(entry, DEEPEST, (), errors)]
-        elif not entry.name.startswith("."):
-            files.append((entry, PurePath(entry.name)))
+    found = [
+        path
+        for entry in entries
+        for path in (_walk(entry, DEEPEST, (), errors) if entry.is_dir() else [entry])
+        if not path.name.startswith(".")
+    ]
+    files = [(path, path.relative_to(base)) for path in found]
     datasets = _datasets([below for path, below in files if is_image_file(path)])
     sorted_out: list[tuple[Found, str]] = []
     for path, below in files:

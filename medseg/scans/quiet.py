@@ -1,5 +1,6 @@
 """Keeps the readers' own chatter off the screen: medseg says what is wrong itself, in one line."""
 
+import logging
 import os
 import sys
 import threading
@@ -8,58 +9,58 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
-from nibabel import imageglobals
-
 _LOCK = threading.Lock()
 _STDERR = 2
+_SILENT = 1000
+_LOGGERS = ("nibabel.global", "tifffile", "PIL", "pydicom", "SimpleITK")
 
 
-class _Shared:
-    """How many are reading, and what was put aside for them."""
+class _Inside:
+    """Who is within `quiet`, in all threads; what the last of them puts back."""
 
-    readers = 0
-    kept = ExitStack()
+    count = 0
+    kept: ExitStack | None = None
     screen: TextIO | None = None
 
 
 @contextmanager
 def quiet() -> Generator[None, None, None]:
-    """No warnings, no log lines and nothing on stderr from nibabel, SimpleITK, torchio and PIL.
+    """No warnings, no log lines and nothing on stderr from the libraries that read files.
 
     All three are properties of the process, so the first of several threads that read turns them
     off, and the last turns them on again. What medseg writes to `sys.stderr` meanwhile is shown.
     """
     with _LOCK:
-        if _Shared.readers == 0:
-            _Shared.kept.enter_context(_no_warnings())
-            _Shared.kept.enter_context(_no_log())
-            _Shared.kept.enter_context(_no_stderr())
-        _Shared.readers += 1
+        if _Inside.count == 0:
+            with ExitStack() as stack:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                stack.enter_context(_no_log())
+                stack.enter_context(_no_stderr())
+                _Inside.kept = stack.pop_all()
+        _Inside.count += 1
     try:
         yield
     finally:
         with _LOCK:
-            _Shared.readers -= 1
-            if _Shared.readers == 0:
-                _Shared.kept.close()
-
-
-@contextmanager
-def _no_warnings() -> Generator[None, None, None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+            _Inside.count -= 1
+            if _Inside.count == 0 and _Inside.kept is not None:
+                _Inside.kept.close()
+                _Inside.kept = None
 
 
 @contextmanager
 def _no_log() -> Generator[None, None, None]:
-    """By hand: nibabel's own suppressor takes its handlers away, and the root logger speaks."""
-    logger = imageglobals.logger
-    kept, logger.disabled = logger.disabled, True
+    """By level, which loggers below these take over; handlers would leave it to the root logger."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    kept = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(_SILENT)
     try:
         yield
     finally:
-        logger.disabled = kept
+        for logger, level in zip(loggers, kept, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -88,11 +89,11 @@ def _no_stderr() -> Generator[None, None, None]:
 
 def _screen() -> TextIO:
     """What stderr leads to now, under a descriptor that stays: a thread may write to it late."""
-    if _Shared.screen is None:
+    if _Inside.screen is None:
         file = os.fdopen(os.dup(_STDERR), "w", 1, encoding="utf-8", errors="backslashreplace")
-        _Shared.screen = file
-    os.dup2(_STDERR, _Shared.screen.fileno(), inheritable=False)
-    return _Shared.screen
+        _Inside.screen = file
+    os.dup2(_STDERR, _Inside.screen.fileno(), inheritable=False)
+    return _Inside.screen
 
 
 def _is_stderr() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from medseg.runs import write_text
+from medseg.files import write_text
 from medseg.training.schedule import Budget
 
 

@@ -77,7 +77,7 @@ def test_one_mask_per_class(tmp_path):
     assert {row.name for row in summary.classes} == {"liver", "spleen"}
     assert {row.dice.mean for row in summary.classes} == {0.75}
 
-    with pytest.raises(MedsegError, match=r"^a: prediction has .*'more'.* must be in both"):
+    with pytest.raises(MedsegError, match=r"^a: masks: prediction has .*'more'.* must be in both"):
         evaluate_folders(tmp_path / "p", tmp_path / "r", classes={"more": 1})
 
 
