@@ -68,7 +68,8 @@ class FileDigests:
             MachineError: As `of`.
             OSError: As `of`.
         """
-        key = blake2b(f"{case.name} {case.segments} {case.layered}".encode(), digest_size=16)
+        reading = f"{case.segments} {case.layered} {case.pieces}"
+        key = blake2b(f"{case.name} {reading}".encode(), digest_size=16)
         for kind, paths in (("image", case.images), ("label", case.labels)):
             for path in paths:
                 key.update(f" {kind} {self.of(path) if path else 'absent'}".encode())

@@ -53,6 +53,8 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
         layers.append(label)
         warnings += moved
+    if case.pieces and layers:
+        layers = [np.any(layers, axis=0).astype(np.uint8)]
     return Subject(
         name=case.name,
         image=np.concatenate(channels) if len(channels) > 1 else channels[0],
