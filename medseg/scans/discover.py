@@ -209,6 +209,9 @@ def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson
         MedsegError: If that is nothing.
     """
     if found is None:
+        if not tree.files and tree.others:
+            what = f"none of its files is of a format that is read ({tree.in_words()})"
+            raise MedsegError(where, what, f"convert them to .nii.gz or .png, or {OWN_NAMES}")
         lacking = "labels seen beside images" if tree.files else "image files in it"
         what = f"no {lacking} ({tree.in_words()})"
         raise MedsegError(where, what, f"{OWN_NAMES}; {_LAYOUTS}")

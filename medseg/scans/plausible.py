@@ -40,7 +40,7 @@ _ORGANS = frozenset(
     polyp prostate ribs spine spleen stomach stroke thyroid trachea tumor tumors tumour tumours uterus
     ventricle vertebra vertebrae vessel vessels whole_gland""".split()
 )
-_SPLIT = "arrange them as cases of their own: a scan and its label with equal names"
+_SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 
 
 class Doubt(NamedTuple):
@@ -131,12 +131,12 @@ def _raters(made: Made) -> Doubt | None:
         told = {part: _rater(part) for part in label.parts}
         rated = [part for part, rater in told.items() if rater]
         if len(rated) > 1 or (rated and len(label.parts) > 1):
-            names = [file.name for file in label.files]
-            what = (
-                f"{image.name} has labels of several raters ({shown(names)}): they are no classes"
-            )
+            names = shown([f"{file.parent.name}/{file.name}" for file in label.files])
+            what = f"{image.name} has labels of several raters ({names}): they are no classes"
             one = told[rated[0]]
-            return Doubt(what, f"choose one, as with --pattern '*|*{one}*', or {OWN_NAMES}")
+            in_name = one in label.parts[rated[0]][0].name.casefold()
+            glob = f"*{one}*" if in_name else f"{one}*/*"
+            return Doubt(what, f"choose one, as with --pattern '*|{glob}', or {OWN_NAMES}")
     return None
 
 

@@ -71,7 +71,9 @@ def between(place: Place, images: Sequence[File], labels: Sequence[File]) -> Fou
     by_who: dict[str, list[_Named]] = {}
     for scan in scans:
         by_who.setdefault(scan.who, []).append(scan)
-    fitting = [(mask, _scans_of(mask, by_who.get(mask.who, []))) for mask in masks]
+    # Who chose another contrast than the labels name means it.
+    asked = bool(place.pattern) and len({scan.tokens[-1:] for scan in scans}) == 1
+    fitting = [(mask, _scans_of(mask, by_who.get(mask.who, []), asked=asked)) for mask in masks]
     used = {scan.file for _, found in fitting for scan in found}
     image_bundles, label_bundles = _bundled(fitting, scans)
     if not {b.key for b in image_bundles} & {b.key for b in label_bundles}:
@@ -126,9 +128,9 @@ def _taken_apart(file: File) -> _Named:
     return _Named(file, who, tokens, said[0] if said else "")
 
 
-def _scans_of(mask: _Named, scans: Sequence[_Named]) -> list[_Named]:
+def _scans_of(mask: _Named, scans: Sequence[_Named], *, asked: bool) -> list[_Named]:
     """The scans that a label may be of: of the contrast it names, and with entities like its own."""
-    of = [scan for scan in scans if mask.contrast in ("", scan.contrast, scan.tokens[-1])]
+    of = [s for s in scans if asked or mask.contrast in ("", s.contrast, *s.tokens[-1:])]
     agreeing = [scan for scan in of if not _contradicts(mask, scan)]
     most = max((len(_shared(mask, scan)) for scan in agreeing), default=0)
     return [scan for scan in agreeing if len(_shared(mask, scan)) == most]

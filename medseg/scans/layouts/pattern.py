@@ -25,7 +25,7 @@ class Pattern:
 
     A pattern is held against a file's path below the folder of images or of labels, and below the
     dataset's. One without a slash that fits no file at the top fits names at any depth. A
-    single pattern that fits no label is one for images.
+    single pattern that fits no label is one for images. Upper and lower case are alike.
     """
 
     def __init__(self, text: str | None = None) -> None:
@@ -68,10 +68,10 @@ class Pattern:
 
 
 def _fitting(files: Sequence[File], glob: str, root: Path) -> list[File]:
-    wanted = tuple(PurePosixPath(glob).parts)
+    wanted = tuple(PurePosixPath(glob.casefold()).parts)
     found = [file for file in files if _fits(file, wanted, root)]
     if not found and len(wanted) == 1:
-        found = [file for file in files if fnmatchcase(file.path.name, glob)]
+        found = [f for f in files if fnmatchcase(f.path.name.casefold(), wanted[0])]
     return found
 
 
@@ -92,4 +92,6 @@ def _like(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
         return not parts
     if wanted[0] == "**":
         return any(_like(parts[i:], wanted[1:]) for i in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], wanted[0]) and _like(parts[1:], wanted[1:])
+    return (
+        bool(parts) and fnmatchcase(parts[0].casefold(), wanted[0]) and _like(parts[1:], wanted[1:])
+    )
