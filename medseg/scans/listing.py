@@ -19,8 +19,34 @@ DEEPEST = 8
 """Levels of sub-folders that are looked into."""
 MOST_FILES = 1_000_000
 _SIDE_FILES = frozenset(
-    """.bval .bvec .cfg .csv .db .docx .html .ini .json .log .lock .md .mrml .pdf .pkl .py .raw .sh
-    .toml .tsv .txt .xlsx .xml .yaml .yml .zraw""".split()
+    [
+        ".bval",
+        ".bvec",
+        ".cfg",
+        ".csv",
+        ".db",
+        ".docx",
+        ".html",
+        ".ini",
+        ".json",
+        ".log",
+        ".lock",
+        ".md",
+        ".mrml",
+        ".pdf",
+        ".pkl",
+        ".py",
+        ".raw",
+        ".sh",
+        ".toml",
+        ".tsv",
+        ".txt",
+        ".xlsx",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".zraw",
+    ]
 )
 """What stands beside scans and is none: settings, tables, notes, and the data of a header."""
 

@@ -13,16 +13,73 @@ Part = Literal["training", "validation", "testing"]
 """A side of a split, as folders name it."""
 
 LABEL_WORDS = frozenset(
-    """anno annos annot annotation annotations dseg gt gts ground_truth groundtruth groundtruths
-    label labelmap labelmaps labels lbl lbls manual manual1 mask masks msk msks seg segm
-    segmentation segmentations segs truth truths""".split()
+    [
+        "anno",
+        "annos",
+        "annot",
+        "annotation",
+        "annotations",
+        "dseg",
+        "gt",
+        "gts",
+        "ground_truth",
+        "groundtruth",
+        "groundtruths",
+        "label",
+        "labelmap",
+        "labelmaps",
+        "labels",
+        "lbl",
+        "lbls",
+        "manual",
+        "manual1",
+        "mask",
+        "masks",
+        "msk",
+        "msks",
+        "seg",
+        "segm",
+        "segmentation",
+        "segmentations",
+        "segs",
+        "truth",
+        "truths",
+    ]
 )
 IMAGE_WORDS = frozenset(
-    """image images imaging img imgs photo photos scan scans vol volume volumes""".split()
+    [
+        "image",
+        "images",
+        "imaging",
+        "img",
+        "imgs",
+        "photo",
+        "photos",
+        "scan",
+        "scans",
+        "vol",
+        "volume",
+        "volumes",
+    ]
 )
 RATER_WORDS = frozenset(
-    """annotator annotators consensus expert experts observer observers rater raters reader readers
-    1stho 2ndho 3rdho staple""".split()
+    [
+        "annotator",
+        "annotators",
+        "consensus",
+        "expert",
+        "experts",
+        "observer",
+        "observers",
+        "rater",
+        "raters",
+        "reader",
+        "readers",
+        "1stho",
+        "2ndho",
+        "3rdho",
+        "staple",
+    ]
 )
 """Whose judgement a label is: labels of one scan that differ in these are not classes."""
 PART_WORDS: dict[str, Part] = {

@@ -22,8 +22,37 @@ _COUNTED_CHANNELS = frozenset(
 )
 """What numbered channels are called: _0000 and _0001, T1 and T2, b0 and b1000, ch1 and ch2."""
 _COUNTED_CLASSES = frozenset(
-    """c class cls cusp couinaud disc discs fdi finger ivd l layer lobe metacarpal organ phalanx
-    region rib ribs s segment structure t teeth tissue tooth toe vertebra vertebrae""".split()
+    [
+        "c",
+        "class",
+        "cls",
+        "cusp",
+        "couinaud",
+        "disc",
+        "discs",
+        "fdi",
+        "finger",
+        "ivd",
+        "l",
+        "layer",
+        "lobe",
+        "metacarpal",
+        "organ",
+        "phalanx",
+        "region",
+        "rib",
+        "ribs",
+        "s",
+        "segment",
+        "structure",
+        "t",
+        "teeth",
+        "tissue",
+        "tooth",
+        "toe",
+        "vertebra",
+        "vertebrae",
+    ]
 )
 """What numbered classes are called: vertebra_L1, rib_3, tooth_18, class1."""
 _TIMES = re.compile(
@@ -35,10 +64,55 @@ _SIDES = frozenset(
     ["left", "right", "l", "r", "lt", "rt", "od", "os", "lcc", "rcc", "lmlo", "rmlo"]
 )
 _ORGANS = frozenset(
-    """aorta bladder bone brain cancer cyst disc femur gallbladder heart hippocampus infarct kidney
-    kidneys lesion lesions liver lung lungs myocardium nodule nucleus nuclei organ organs oar pancreas
-    polyp prostate ribs spine spleen stomach stroke thyroid trachea tumor tumors tumour tumours uterus
-    ventricle vertebra vertebrae vessel vessels whole_gland""".split()
+    [
+        "aorta",
+        "bladder",
+        "bone",
+        "brain",
+        "cancer",
+        "cyst",
+        "disc",
+        "femur",
+        "gallbladder",
+        "heart",
+        "hippocampus",
+        "infarct",
+        "kidney",
+        "kidneys",
+        "lesion",
+        "lesions",
+        "liver",
+        "lung",
+        "lungs",
+        "myocardium",
+        "nodule",
+        "nucleus",
+        "nuclei",
+        "organ",
+        "organs",
+        "oar",
+        "pancreas",
+        "polyp",
+        "prostate",
+        "ribs",
+        "spine",
+        "spleen",
+        "stomach",
+        "stroke",
+        "thyroid",
+        "trachea",
+        "tumor",
+        "tumors",
+        "tumour",
+        "tumours",
+        "uterus",
+        "ventricle",
+        "vertebra",
+        "vertebrae",
+        "vessel",
+        "vessels",
+        "whole_gland",
+    ]
 )
 _SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 

@@ -13,8 +13,40 @@ from medseg.scans.pairing import Pairs
 from medseg.scans.plausible import Doubt, doubts_of
 
 _CONTRASTS = frozenset(
-    """adc angio bold ct ctp dwi fa flair inplanet1 inplanet2 lge m0map mp2rage mra mrangle pd pdt2
-    pdw pet rcbf swi t1map t1rho t1w t1ce t2map t2star t2starw t2w unit1 us xray""".split()
+    [
+        "adc",
+        "angio",
+        "bold",
+        "ct",
+        "ctp",
+        "dwi",
+        "fa",
+        "flair",
+        "inplanet1",
+        "inplanet2",
+        "lge",
+        "m0map",
+        "mp2rage",
+        "mra",
+        "mrangle",
+        "pd",
+        "pdt2",
+        "pdw",
+        "pet",
+        "rcbf",
+        "swi",
+        "t1map",
+        "t1rho",
+        "t1w",
+        "t1ce",
+        "t2map",
+        "t2star",
+        "t2starw",
+        "t2w",
+        "unit1",
+        "us",
+        "xray",
+    ]
 )
 _LABELS = frozenset(["dseg", "lesion", "mask", "msk", "roi", "seg"])
 _KEYS = frozenset(["sub", "ses"])

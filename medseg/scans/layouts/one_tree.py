@@ -20,8 +20,21 @@ from medseg.scans.names import (
 from medseg.scans.pairing import Pairs, pair
 
 _ASIDE = frozenset(
-    """fov instance instances overlay overlays preview previews screenshot screenshots thumbnail
-    thumbnails visualisation visualization""".split()
+    [
+        "fov",
+        "instance",
+        "instances",
+        "overlay",
+        "overlays",
+        "preview",
+        "previews",
+        "screenshot",
+        "screenshots",
+        "thumbnail",
+        "thumbnails",
+        "visualisation",
+        "visualization",
+    ]
 )
 """Sub-folders of a case that hold neither its scan nor its label."""
 

@@ -9,8 +9,27 @@ from medseg.scans.case import Case
 from medseg.scans.names import is_image_folder, is_label_folder, spoken
 
 _COLLECTIONS = frozenset(
-    """batch benign center centre clinic dataset device fold hgg hospital lgg malignant normal
-    scanner set site subset training vendor""".split()
+    [
+        "batch",
+        "benign",
+        "center",
+        "centre",
+        "clinic",
+        "dataset",
+        "device",
+        "fold",
+        "hgg",
+        "hospital",
+        "lgg",
+        "malignant",
+        "normal",
+        "scanner",
+        "set",
+        "site",
+        "subset",
+        "training",
+        "vendor",
+    ]
 )
 """Folders called so hold the scans of many."""
 _MOST_OF_ONE = 50

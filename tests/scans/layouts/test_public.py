@@ -1,11 +1,9 @@
 """Folders as public datasets and tools have them, names only: the reading that each must get."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from medseg.errors import MedsegError
 from medseg.scans.discover import Dataset, discover
 from tests.scans.folders import fill
 
