@@ -66,7 +66,8 @@ class FileDigests:
             ScanError: As `of`.
             MachineError: As `of`.
         """
-        key = blake2b(f"{case.name} {case.segments} {case.layered}".encode(), digest_size=16)
+        reading = f"{case.segments} {case.layered} {case.pieces}"
+        key = blake2b(f"{case.name} {reading}".encode(), digest_size=16)
         for kind, paths in (("image", case.images), ("label", case.labels)):
             for path in paths:
                 key.update(f" {kind} {self.of(path) if path else 'absent'}".encode())

@@ -43,6 +43,7 @@ class Case:
             of the dataset's classes 1, 2, ... Labels are then read by name, whatever value a file
             gives it.
         layered: Whether such segments overlap somewhere in the dataset: then each is a mask.
+        pieces: Whether the label files are of one class and are united: any value but 0 is inside.
         group: Who it is of, such as a patient: cases of one group belong on one side of any split.
         part: The side on which the dataset itself puts it; None where it does not say.
     """
@@ -52,6 +53,7 @@ class Case:
     labels: tuple[Path | None, ...] = ()
     segments: tuple[str, ...] = ()
     layered: bool = False
+    pieces: bool = False
     group: str = ""
     part: Literal["training", "validation"] | None = None
 

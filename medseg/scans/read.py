@@ -1,6 +1,6 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
 from medseg.scans.notes import Note
 from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
+from medseg.scans.segments import decode_segments
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -82,7 +83,7 @@ def layer_count(case: Case) -> int:
     """How many layers the label of a case has; nothing is read."""
     if case.segments:
         return len(case.segments) if case.layered else 1
-    return len(case.labels)
+    return 1 if case.pieces else len(case.labels)
 
 
 def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
@@ -98,14 +99,34 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
     Raises:
         ScanError: As `read_subject`.
     """
+    if case.pieces:
+        yield _united([layer for path in case.labels if path for layer in _layers(path, geometry)])
+        return
     for path in case.labels:
         if path is None:
             yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
-            continue
-        layer, grid = read_label_map(path)
-        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-        del layer
-        yield Layer(label[0], tuple(moved))
+        elif case.segments:
+            named = decode_segments(path, case.segments, layered=case.layered)
+            label, moved = align(path.name, named, geometry, order=0)
+            yield Layer(label[0], tuple(moved))
+            yield from (Layer(layer, ()) for layer in label[1:])
+        else:
+            yield from _layers(path, geometry)
+
+
+def _layers(path: Path, geometry: Geometry) -> Iterator[Layer]:
+    """The one layer of a label map, on the image's grid."""
+    layer, grid = read_label_map(path)
+    label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
+    yield Layer(label[0], tuple(moved))
+
+
+def _united(layers: Sequence[Layer]) -> Layer:
+    """Pieces of one class, such as the lesions of an image: what is in any of them."""
+    mask = np.zeros(layers[0].values.shape, dtype=np.uint8)
+    for layer in layers:
+        mask |= layer.values != 0
+    return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:

@@ -215,7 +215,9 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         make_demo(DEMO, progress)
     if hparams.pretrain:
         return discover_scans(hparams.data, hparams.images, hparams.pattern)
-    return discover(hparams.data, hparams.images, hparams.labels, hparams.pattern)
+    return discover(
+        hparams.data, hparams.images, hparams.labels, hparams.pattern, hparams.missing_masks
+    )
 
 
 def _limits(device: str, dim: int) -> Limits:
