@@ -1,52 +1,80 @@
 """Keeps the readers' own chatter off the screen: medseg says what is wrong itself, in one line."""
 
+import logging
 import os
 import threading
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from nibabel import imageglobals
-
-_LOCK = threading.RLock()
+_LOCK = threading.Lock()
 _STDERR = 2
+_SILENT = 1000
+_LOGGERS = ("nibabel.global", "tifffile", "PIL", "pydicom", "SimpleITK")
+
+
+class _Inside:
+    """Who is within `quiet`, in all threads; what the last of them puts back."""
+
+    count = 0
+    kept: ExitStack | None = None
 
 
 @contextmanager
 def quiet() -> Generator[None, None, None]:
-    """No warnings, no log lines and nothing on stderr from nibabel, SimpleITK, torchio and PIL.
+    """No warnings, no log lines and nothing on stderr from the libraries that read files.
 
-    One thread at a time: all three are properties of the process.
+    All three are properties of the process: the first thread that comes silences, the last that
+    leaves gives back, and between them any number reads at once.
     """
-    with _LOCK, warnings.catch_warnings(), _no_log(), _no_stderr():
-        warnings.simplefilter("ignore")
+    with _LOCK:
+        if _Inside.count == 0:
+            with ExitStack() as stack:
+                stack.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                stack.enter_context(_no_log())
+                stack.enter_context(_no_stderr())
+                _Inside.kept = stack.pop_all()
+        _Inside.count += 1
+    try:
         yield
+    finally:
+        with _LOCK:
+            _Inside.count -= 1
+            if _Inside.count == 0 and _Inside.kept is not None:
+                _Inside.kept.close()
+                _Inside.kept = None
 
 
 @contextmanager
 def _no_log() -> Generator[None, None, None]:
-    """By hand: nibabel's own suppressor takes its handlers away, and the root logger speaks."""
-    logger = imageglobals.logger
-    kept, logger.disabled = logger.disabled, True
+    """By level, which loggers below these take over; handlers would leave it to the root logger."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    kept = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(_SILENT)
     try:
         yield
     finally:
-        logger.disabled = kept
+        for logger, level in zip(loggers, kept, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
 def _no_stderr() -> Generator[None, None, None]:
-    """ITK's readers (and libjpeg, libtiff below them) write to the file descriptor itself."""
+    """C libraries (ITK, libjpeg) write to the file descriptor itself."""
     try:
         kept = os.dup(_STDERR)
     except OSError:  # a process without stderr, such as a Windows service
         yield
         return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, _STDERR)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, _STDERR)
+        finally:
+            os.close(nowhere)
         yield
     finally:
         os.dup2(kept, _STDERR)
-        os.close(nowhere)
         os.close(kept)
