@@ -9,7 +9,11 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-CT, MR, PET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.128"
+CT, MR, PET = (
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.4",
+    "1.2.840.10008.5.1.4.1.1.128",
+)
 CR, SC = "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.7"
 ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.1"
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -111,14 +115,16 @@ def slices(
 
 
 def save_series(
-    folder: Path, volume: np.ndarray, lps: np.ndarray | None = None, storage: str = MR, **elements: Any
+    folder: Path,
+    volume: np.ndarray,
+    lps: np.ndarray | None = None,
+    storage: str = MR,
+    **elements: Any,
 ) -> list[Path]:
     """A series, its files named against their order."""
     lps = affine() if lps is None else lps
     made = list(slices(volume, lps, storage, **elements))
-    return [
-        save(one, folder / f"{len(made) - index:04}.dcm") for index, one in enumerate(made)
-    ]
+    return [save(one, folder / f"{len(made) - index:04}.dcm") for index, one in enumerate(made)]
 
 
 def ramp(*size: int, kind: type = np.int16, seed: int = 0) -> np.ndarray:

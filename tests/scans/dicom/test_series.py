@@ -26,7 +26,9 @@ from tests.scans.dicom.objects import (
     uid,
 )
 
-OBLIQUE = tuple(Rotation.from_euler("xyz", [20, -35, 110], degrees=True).as_matrix()[:, :2].T.ravel())
+OBLIQUE = tuple(
+    Rotation.from_euler("xyz", [20, -35, 110], degrees=True).as_matrix()[:, :2].T.ravel()
+)
 ORIENTATIONS = {
     "axial": (1, 0, 0, 0, 1, 0),
     "feet first": (-1, 0, 0, 0, 1, 0),
@@ -48,7 +50,9 @@ def listed(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_every_voxel_is_where_its_slice_says(tmp_path: Path, orientation: tuple[float, ...]) -> None:
+def test_every_voxel_is_where_its_slice_says(
+    tmp_path: Path, orientation: tuple[float, ...]
+) -> None:
     volume, lps = ramp(7, 6, 5), affine(orientation)
     save_series(tmp_path, volume, lps)
     values, ras = read(tmp_path)
@@ -70,7 +74,9 @@ def test_order_of_files_and_numbers_means_nothing(tmp_path: Path) -> None:
 def test_a_series_is_the_same_scan_as_its_nifti(tmp_path: Path) -> None:
     volume, lps = ramp(6, 7, 5), affine(OBLIQUE)
     save_series(tmp_path / "dicom", volume, lps)
-    nib.save(nib.Nifti1Image(volume[::-1, :, ::-1], flipped(to_ras(lps), volume)), tmp_path / "a.nii")
+    nib.save(
+        nib.Nifti1Image(volume[::-1, :, ::-1], flipped(to_ras(lps), volume)), tmp_path / "a.nii"
+    )
     (path,) = listed(tmp_path / "dicom")
     ours, theirs = decode(path), decode(tmp_path / "a.nii")
     turned = ours.geometry.to_canonical(), theirs.geometry.to_canonical()
@@ -100,7 +106,9 @@ def test_one_path_stands_for_all_files(tmp_path: Path) -> None:
 
 def test_names_without_a_meaning_are_dicom_by_content(tmp_path: Path) -> None:
     volume = ramp(3, 4, 3)
-    for name, one in zip(["IM0001", "MR.1.2.840.77", "x.IMA"], slices(volume, affine()), strict=True):
+    for name, one in zip(
+        ["IM0001", "MR.1.2.840.77", "x.IMA"], slices(volume, affine()), strict=True
+    ):
         save(one, tmp_path / name)
     (tmp_path / "notes").write_text("nothing of interest")
     (tmp_path / "._IM0001").write_bytes(b"\0" * 200)
@@ -112,7 +120,11 @@ def test_series_of_one_folder_are_inputs_each(tmp_path: Path) -> None:
     first, second = ramp(3, 4, 3), ramp(5, 4, 6, seed=1)
     save_series(tmp_path / "a", first, SeriesInstanceUID=uid("a"), SeriesNumber=3)
     save_series(
-        tmp_path / "b", second, SeriesInstanceUID=uid("b"), SeriesNumber=12, SeriesDescription="T2 tra"
+        tmp_path / "b",
+        second,
+        SeriesInstanceUID=uid("b"),
+        SeriesNumber=12,
+        SeriesDescription="T2 tra",
     )
     both = tmp_path / "both"
     both.mkdir()
@@ -126,8 +138,12 @@ def test_series_of_one_folder_are_inputs_each(tmp_path: Path) -> None:
     assert [named_path(one.first).name for one in found] == ["series3", "series12"]
     assert [decode(path).values.shape[1:] for path in listed(both)] == [(3, 4, 3), (5, 4, 6)]
     firsts = [one.first for one in found]
-    assert chosen(firsts, "12") == chosen(firsts, "t2") == chosen(firsts, str(uid("b"))) == firsts[1:]
-    with pytest.raises(ScanError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"):
+    assert (
+        chosen(firsts, "12") == chosen(firsts, "t2") == chosen(firsts, str(uid("b"))) == firsts[1:]
+    )
+    with pytest.raises(
+        ScanError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"
+    ):
         chosen(firsts, "flair")
 
 
@@ -152,7 +168,9 @@ def test_time_points_without_a_mark_follow_their_numbers(tmp_path: Path) -> None
             one.SOPInstanceUID = uid(f"{time} {index}")
             save(one, tmp_path / f"{time}{index}.dcm")
     found = series_in(tmp_path)
-    assert [one.description.split(", ")[1] for one in found] == [f"time {n} of 4" for n in range(1, 5)]
+    assert [one.description.split(", ")[1] for one in found] == [
+        f"time {n} of 4" for n in range(1, 5)
+    ]
     for one, volume in zip(found, times, strict=True):
         np.testing.assert_array_equal(decode(one.first).values[0], volume)
 
