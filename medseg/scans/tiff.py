@@ -118,9 +118,10 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
             what = what if whole else "holds no image"
             raise ScanError(path.name, what, "save each as a file of its own")
         check_announced(path.name, whole[0].shape)
-        if whole[0].dtype is None:
-            bits = _keyframe(whole[0]).bitspersample
-            raise ScanError(path.name, f"samples of {bits} bits of no known kind", _AGAIN)
+        page = _keyframe(whole[0])
+        if page.dtype is None:
+            what = f"samples of {page.bitspersample} bits of no known kind"
+            raise ScanError(path.name, what, _AGAIN)
         yield whole[0]
 
 
