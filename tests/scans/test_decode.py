@@ -150,7 +150,7 @@ def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
 
     path = image_file(tmp_path / "a.nii.gz")
     monkeypatch.setattr(nifti, "read_numbers", fails)
-    with pytest.raises(MachineError, match="a.nii.gz: out of memory"):
+    with pytest.raises(MachineError, match=r"a\.nii\.gz: out of memory"):
         decoding.decode(path)
 
 

@@ -174,7 +174,7 @@ def test_cut_and_flipped_files_are_told_apart(tmp_path):
         decode(tmp_path / "cut.nii.gz")
     packed[-6] ^= 1  # the checksum's last byte but one
     (tmp_path / "flipped.nii.gz").write_bytes(packed)
-    with pytest.raises(ScanError, match="its compressed part is damaged"):
+    with pytest.raises(ScanError, match="damaged.*incorrect data check"):
         decode(tmp_path / "flipped.nii.gz")
 
 
@@ -224,6 +224,7 @@ def test_a_number_of_axes_that_cannot_be_is_named(tmp_path, number):
 @pytest.mark.parametrize("order", "<>")
 def test_either_byte_order_and_version(tmp_path, kind, order):
     header = kind.header_class(endianness=order)
+    header.set_data_dtype(np.int16)
     image = kind(VALUES.astype(np.dtype(np.int16).newbyteorder(order)), AFFINE, header)
     nib.save(image, tmp_path / "a.nii")
     values, geometry = decode(tmp_path / "a.nii")

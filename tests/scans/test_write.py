@@ -192,7 +192,7 @@ def test_a_bitmap_holds_a_byte(tmp_path):
     written = write_label_map(label, Geometry(label.shape, world=False), tmp_path / "a.bmp")
     with Image.open(written) as image:
         np.testing.assert_array_equal(np.asarray(image), label[:, :, 0].T)
-    with pytest.raises(MedsegError, match=r"a\.bmp: label values from 0 to 256 do not fit"):
+    with pytest.raises(MedsegError, match=r"a\.bmp: label values from 1 to 256 do not fit"):
         write_label_map(label + 1, Geometry(label.shape, world=False), tmp_path / "a.bmp")
 
 
