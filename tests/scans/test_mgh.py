@@ -14,7 +14,8 @@ from tests.grids import grid, random_label
 def test_what_nibabel_writes(tmp_path, suffix, dtype, frames):
     values = np.random.default_rng(0).integers(0, 99, (5, 4, 3, frames)).astype(dtype)
     affine = grid(tilt="oblique").affine.astype(np.float32)
-    nib.save(nib.MGHImage(values, affine), tmp_path / f"a{suffix}")
+    stored = values if frames > 1 else values[..., 0]
+    nib.save(nib.MGHImage(stored, affine), tmp_path / f"a{suffix}")
     read, geometry = decode(tmp_path / f"a{suffix}")
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, np.moveaxis(values, -1, 0))
@@ -26,11 +27,11 @@ def test_what_nibabel_writes(tmp_path, suffix, dtype, frames):
 def test_nibabel_reads_what_is_written(tmp_path, suffix):
     geometry, label = grid(tilt="oblique"), random_label((5, 4, 3), high=300)
     path = write_label_map(label, geometry, tmp_path / f"a{suffix}")
-    image = nib.load(path.rename(tmp_path / f"b{suffix.lower()}"))
+    image = nib.load(path.rename(tmp_path / f"b{suffix.lower()}"), mmap=False)
     np.testing.assert_array_equal(np.asarray(image.dataobj), label)
     np.testing.assert_allclose(image.affine, geometry.affine, atol=1e-4)
     values = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype(np.float32)
-    image = nib.load(write_image(values, geometry, tmp_path / "c.mgz"))
+    image = nib.load(write_image(values, geometry, tmp_path / "c.mgz"), mmap=False)
     np.testing.assert_array_equal(np.moveaxis(np.asarray(image.dataobj), -1, 0), values)
 
 
@@ -43,7 +44,6 @@ def test_without_the_flag_there_is_no_position(tmp_path):
     geometry = decode(tmp_path / "a.mgh").geometry
     assert not geometry.placed
     assert geometry.codes == "LIA"
-    np.testing.assert_allclose(geometry.affine, nib.load(tmp_path / "a.mgh").affine)
 
 
 def test_true_reasons(tmp_path):

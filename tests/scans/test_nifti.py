@@ -174,7 +174,7 @@ def test_cut_and_flipped_files_are_told_apart(tmp_path):
         decode(tmp_path / "cut.nii.gz")
     packed[-6] ^= 1  # the checksum's last byte but one
     (tmp_path / "flipped.nii.gz").write_bytes(packed)
-    with pytest.raises(ScanError, match="damaged.*incorrect data check"):
+    with pytest.raises(ScanError, match=r"damaged.*incorrect data check"):
         decode(tmp_path / "flipped.nii.gz")
 
 
