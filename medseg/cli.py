@@ -123,7 +123,9 @@ def init(program: str, argv: Sequence[str]) -> int:
     try:
         write_text(file, settings_file())
     except OSError as error:
-        raise SettingsError("hparam.py", f"{error.strerror}", "choose another folder") from None
+        raise machine_error(error, "hparam.py") or SettingsError(
+            "hparam.py", f"cannot be written ({error.strerror})", "choose another folder"
+        ) from None
     sys.stdout.write("wrote hparam.py: edit it, then `medseg train`\n")
     return 0
 
@@ -233,7 +235,7 @@ def _of_machine(error: Exception, command: str) -> MachineError | None:
     where = str(getattr(error, "filename", None) or command)
     failure = machine_error(error, where)
     if failure is None and isinstance(error, OSError):
-        why = f"{error.strerror or error or type(error).__name__}"
+        why = error.strerror or str(error) or type(error).__name__
         failure = MachineError(where, why, "check its permissions and the free space")
     return failure
 

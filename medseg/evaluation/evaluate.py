@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ __all__ = [
     "summary_table",
 ]
 
-Labels = npt.NDArray[np.int32]
+Labels = npt.NDArray[np.integer[Any]]
 
 
 def evaluate_folders(
@@ -187,10 +188,12 @@ def _read(
         theirs, said = np.zeros_like(ours), []
     else:
         values, own = _label_map(file)
-        moved, said = align(file.name, Voxels(values[None], own), grid, order=0)
+        moved, said = align(
+            file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
+        )
         theirs = moved[0]
     for line in said:
-        progress.warn(line)
+        progress.warn(str(line))
     return ours, theirs, grid
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from medseg.geometry import Array, Size, Vector
+from medseg.measure.texture import Texture, texture
 from medseg.records import Frozen
 from medseg.scans.case import Subject
 from medseg.scans.content import content_box
@@ -16,6 +17,7 @@ from medseg.scans.content import content_box
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
 _MOST_CLASSES = 1000
+_PLAIN = 2  # so many values have nothing between them
 _MOST_VALUES = 1_000_000  # a distribution is known well enough from so many of its values
 
 
@@ -62,6 +64,8 @@ class CaseFacts(Frozen):
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
+        textures: How the values of a layer lie beside each other, per label layer; nothing for
+            layers of one or two values.
         digest: Hash of everything the case was read from; '' where it was not read from files.
         image_digests: Hash of each image file, to find scans that stand in a dataset twice.
     """
@@ -78,6 +82,7 @@ class CaseFacts(Frozen):
     extents: tuple[dict[int, Box], ...] = ()
     box_start: Size = (0, 0, 0)
     outside_box: int = 0
+    textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
 
@@ -122,6 +127,7 @@ def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseF
         label_values=found.values,
         overlap=found.overlap,
         extents=found.extents,
+        textures=found.textures,
         box_start=start,
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
     )
@@ -134,6 +140,7 @@ class _Label(NamedTuple):
     overlap: bool
     values: tuple[dict[int, int], ...]
     extents: tuple[dict[int, Box], ...]
+    textures: tuple[dict[int, Texture], ...]
 
 
 def _look_at(layers: Iterable[Array], size: Size) -> _Label:
@@ -141,6 +148,7 @@ def _look_at(layers: Iterable[Array], size: Size) -> _Label:
     overlap = False
     values: list[dict[int, int]] = []
     extents: list[dict[int, Box]] = []
+    textures: list[dict[int, Texture]] = []
     for layer in layers:
         for plane, target in zip(layer, marked, strict=True):
             here = plane != 0
@@ -148,7 +156,8 @@ def _look_at(layers: Iterable[Array], size: Size) -> _Label:
             target |= here
         values.append(_voxels_per_value(layer))
         extents.append(_extents(layer, values[-1]))
-    return _Label(marked, overlap, tuple(values), tuple(extents))
+        textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
+    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures))
 
 
 def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:

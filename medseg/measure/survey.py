@@ -22,11 +22,12 @@ from medseg.measure.kept import Kept, not_kept
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
+from medseg.scans.notes import Note, folded
 from medseg.scans.read import layer_count, read_layers, read_subject
 
 Result = TypeVar("Result")
 
-_VERSION = 2  # counts up whenever the same files would give other facts than before
+_VERSION = 3  # counts up whenever the same files would give other facts than before
 _MEMORY_SHARE = 0.5
 _BYTES_PER_FILE_BYTE = 24
 """What reading takes of memory, by the size of the file: 12 a voxel, two voxels in each byte."""
@@ -37,7 +38,7 @@ class Measured(Frozen):
     """What is kept of a case: its facts, and what had to be mended while reading it."""
 
     facts: CaseFacts
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
 
 class Known(NamedTuple):
@@ -74,14 +75,16 @@ def measure_cases(
     known = opened(folder, held)
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
+    notes: list[tuple[str, Note]] = []
     measuring = ahead(cases, lambda case: _measured(case, known), heaviness, memory_budget())
     for case, found in progress.track(measuring, "looking at the scans", len(cases)):
         if isinstance(found, ScanError):
             problems.append(Problem.from_error(case.name, found))
             continue
-        for warning in found.warnings:
-            progress.warn(f"{case.name}: {warning}")
+        notes += [(case.name, note) for note in found.warnings]
         facts.append(found.facts)
+    for line in folded(notes):
+        progress.warn(line)
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 

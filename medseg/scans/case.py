@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from medseg.errors import MedsegError
 from medseg.geometry import Geometry
+from medseg.scans.notes import Note
 
 
 class Problem(NamedTuple):
@@ -65,11 +66,11 @@ class Subject:
         label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
             layer per mask file; None if unlabelled.
         geometry: The grid both are on.
-        warnings: What had to be mended while reading, one line each, without the case's name.
+        warnings: What had to be mended while reading.
     """
 
     name: str
     image: npt.NDArray[np.float32]
     label: npt.NDArray[Any] | None
     geometry: Geometry
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Note, ...] = field(default=())

@@ -178,13 +178,12 @@ def _sorted_out(
     errors: list[OSError],
 ) -> list[tuple[Found, str]]:
     """The files of folders, or those that a pattern matched, each with why it is left out."""
-    found = [
-        path
+    found = (
+        (path, path.relative_to(base))
         for entry in entries
         for path in (_walk(entry, DEEPEST, (), errors) if entry.is_dir() else [entry])
-        if not path.name.startswith(".")
-    ]
-    files = [(path, path.relative_to(base)) for path in found]
+    )
+    files = [(path, below) for path, below in found if not any(map(_is_hidden, below.parts))]
     datasets = _datasets([below for path, below in files if is_image_file(path)])
     sorted_out: list[tuple[Found, str]] = []
     for path, below in files:
@@ -245,12 +244,16 @@ def _walk(
         errors.append(error)
         return
     for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if _is_hidden(entry.name):
             continue
         if not entry.is_dir():
             yield entry
         elif depth > 0:
             yield from _walk(entry, depth - 1, (*above, real), errors)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _absent(path: Path, problems: list[Problem]) -> bool:

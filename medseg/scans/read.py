@@ -13,7 +13,10 @@ from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, decode
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
+from medseg.scans.notes import Note
+from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
+from medseg.scans.segments import decode_segments
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -30,11 +33,11 @@ class Layer(NamedTuple):
 
     Attributes:
         values: As in the file, on the image's grid, (*size), in the smallest type.
-        warnings: What had to be mended, one line each.
+        warnings: What had to be mended.
     """
 
     values: npt.NDArray[Any]
-    warnings: tuple[str, ...]
+    warnings: tuple[Note, ...]
 
 
 def read_subject(case: Case, with_label: bool = True) -> Subject:
@@ -50,7 +53,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     Raises:
         ScanError: If a file cannot be used; the message begins with the file's name.
     """
-    warnings: list[str] = []
+    warnings: list[Note] = []
     channels: list[npt.NDArray[np.float32]] = []
     geometry: Geometry | None = None
     for path in case.images:
@@ -78,7 +81,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
 
 def layer_count(case: Case) -> int:
     """How many layers the label of a case has; nothing is read."""
-    if case.segments:
+    if case.segments and case.labels:
         return len(case.segments) if case.layered else 1
     return len(case.labels)
 
@@ -98,12 +101,24 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
     """
     for path in case.labels:
         if path is None:
-            yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
+            for _ in range(layer_count(case) // len(case.labels)):
+                yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
             continue
+        for layer in _layers_of(path, case):
+            label, moved = align(path.name, layer, geometry, order=0)
+            del layer
+            yield Layer(label[0], tuple(moved))
+
+
+def _layers_of(path: Path, case: Case) -> Iterator[Voxels]:
+    """The layers of one file: itself, or by the names of its segments."""
+    if not case.segments:
         layer, grid = read_label_map(path)
-        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-        del layer
-        yield Layer(label[0], tuple(moved))
+        yield Voxels(layer[None], grid)
+        return
+    values, grid = decode_segments(path, case.segments, layered=case.layered)
+    for layer in values:
+        yield Voxels(layer[None], grid)
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
@@ -115,7 +130,8 @@ def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     if suffix_of(path) in LOSSY_SUFFIXES:
         raise ScanError(path.name, "JPEG alters label values", "save labels as .png instead")
     values, geometry = decode(path)
-    return whole_label(path.name, values), geometry
+    step = stored_step(path) if values.dtype.kind == "f" else 0.0
+    return whole_label(path.name, values, step), geometry
 
 
 def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

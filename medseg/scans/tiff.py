@@ -112,7 +112,7 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
             what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
             raise ScanError(path.name, what, "save each as a file of its own")
         check_announced(path.name, whole[0].shape)
-        if whole[0].dtype is None:
+        if whole[0].dtype is None:  # pyright: ignore[reportUnnecessaryComparison] - odd bit depths
             bits = _keyframe(whole[0]).bitspersample
             raise ScanError(path.name, f"samples of {bits} bits of no known kind", _AGAIN)
         yield whole[0]

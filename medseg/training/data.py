@@ -17,6 +17,7 @@ from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -109,7 +110,9 @@ def survey(
     asked = told.of_interest(dataset.cases)
     held = Held()
     found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress, held)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in asked if case.name in usable)
@@ -117,7 +120,7 @@ def survey(
     progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
     for note in dataset.notes:
         progress.note(note)
-    for warning in dealt.warnings:
+    for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
     return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt, held)
 

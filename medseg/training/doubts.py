@@ -141,17 +141,16 @@ def copies(
     trained: dict[object, list[str]] = {}
     for name in dealt.parts.training:
         trained.setdefault(_look(by_name[name]), []).append(name)
-    pairs = [
-        (name, other)
-        for name in dealt.parts.validation
-        for other in trained.get(_look(by_name[name]), [])
-        if _same(by_name[name], by_name[other], stored)
-    ]
+    pairs: list[str] = []
+    for name in dealt.parts.validation:
+        alike = trained.get(_look(by_name[name]), [])
+        same = next((x for x in alike if _same(by_name[name], by_name[x], stored)), None)
+        pairs += [f"{name} is {same}"] if same else []
     if pairs:
-        said = shown([f"{name} and {other}" for name, other in pairs])
         yield (
-            f"{len(pairs)} scans stand on both sides of the split ({said}), so scores are too "
-            "good; remove one of each, or keep them together with --groups"
+            f"{len(pairs)} of {len(dealt.parts.validation)} validation scans are trained on too, "
+            f"under another name ({shown(pairs)}), so scores are too good; remove one of each, or "
+            "keep them together with --groups"
         )
 
 

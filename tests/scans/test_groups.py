@@ -56,7 +56,7 @@ TOGETHER = [
     (["p1_20190301_3", "p1_20200401_4", "p2_20190301_1"], ["p1", "p1", "p2"]),
     (["patient0_visit1", "Patient0_visit2", "patient1_visit1"], ["patient0"] * 2 + ["patient1"]),
     (["patient3frame1", "patient3frame2", "patient4frame1"], ["patient3"] * 2 + ["patient4"]),
-    (["patient 7 scan 1", "patient 7 scan 2", "patient 8 scan 1"], ["patient 7"] * 2 + ["patient 8"]),
+    (["pat 7 scan 1", "pat 7 scan 2", "pat 8 scan 1"], ["pat 7", "pat 7", "pat 8"]),
     (["0001_patient3", "0002_patient3", "0003_patient4"], ["patient3", "patient3", "patient4"]),
     (["k1", "k2", "k2_followup", "k2_follow-up2"], ["k1", "k2", "k2", "k2"]),
     (["x1_12mo", "x1_24mo", "x2_12mo"], ["x1", "x1", "x2"]),
@@ -157,7 +157,7 @@ def test_kinds_of_scans_are_no_patients_where_a_number_follows():
 def test_any_names_are_dealt_with():
     """No error, one group per case, never a single one for all; in any order the same."""
     random = np.random.default_rng(0)
-    letters = list("aAzß_-. 019") + ["frame", "patient", "left", "2019-01-01", "tcga-a1-b2c3", "é"]
+    letters = [*"aAzßé_-. 019", "frame", "patient", "left", "2019-01-01", "tcga-a1-b2c3"]
     for _ in range(300):
         names = sorted({"".join(random.choice(letters, 6)) for _ in range(random.integers(2, 9))})
         found = find_groups(names)

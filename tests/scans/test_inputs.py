@@ -71,6 +71,12 @@ def test_data_that_is_elsewhere_is_said_to_be(tmp_path, content, said, named):
     assert "get the data" in problem.remedy
 
 
+@pytest.mark.parametrize("pattern", ["**/*.png", "*", "**"])
+def test_a_pattern_finds_nothing_hidden(tmp_path, pattern):
+    fill(tmp_path, "a.png", "p1/b.png", ".git/c.png", "p1/.old/d.png", "__MACOSX/e.png", "._a.png")
+    assert set(files_of(look(tmp_path / pattern))) == {"a.png", "b.png"}
+
+
 def test_sub_folders_are_searched_and_loops_end(tmp_path):
     fill(tmp_path, "1/2/3/4/5/deep.nii.gz", "top.nii.gz", ".hidden/a.nii.gz", "__MACOSX/b.nii.gz")
     (tmp_path / "1" / "again").symlink_to(tmp_path)

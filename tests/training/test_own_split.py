@@ -99,7 +99,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
         read_split(tmp_path, KNOWN, 0)
     pickled = tmp_path / "splits_final.pkl"
     pickled.write_bytes(b"\x80\x04\x95\x00\x01.")
-    with pytest.raises(SettingsError, match="pickles .* are not read.*; save it as JSON or CSV"):
+    with pytest.raises(SettingsError, match=r"pickles .* are not read.*; save it as JSON or CSV"):
         read_split(pickled, KNOWN, 0)
 
 
