@@ -50,6 +50,12 @@ class Held:
             self._bytes -= 0 if subject is None else _bytes(subject)
         return subject
 
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        with self._lock:
+            self._subjects.clear()
+            self._bytes = 0
+
 
 def _bytes(subject: Subject) -> int:
     return subject.image.nbytes + (0 if subject.label is None else subject.label.nbytes)

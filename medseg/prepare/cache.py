@@ -78,7 +78,7 @@ def prepare_cases(
         folder: The cache, which holds the facts of the cases as well; made if missing, safe to
             delete.
         progress: Hears how far it is.
-        held: What `measure_cases` read a moment ago, taken out of it.
+        held: What `measure_cases` read a moment ago, which holds nothing afterwards.
 
     Returns:
         The cases that could be prepared, in order, and why the others could not.
@@ -103,6 +103,7 @@ def prepare_cases(
             problems.append(Problem.from_error(case.name, made))
         else:
             stored.append(made)
+    known.held.clear()  # cases that nobody wanted prepared
     if not stored:
         shown = (
             f" ({problems[0].name}: {problems[0].what}; {problems[0].remedy})" if problems else ""

@@ -1,6 +1,7 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
 
 def layer_count(case: Case) -> int:
     """How many layers the label of a case has; nothing is read."""
-    if case.segments:
+    if case.segments and case.labels:
         return len(case.segments) if case.layered else 1
     return 1 if case.pieces else len(case.labels)
 
@@ -100,25 +101,18 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
         ScanError: As `read_subject`.
     """
     if case.pieces:
-        yield _united([layer for path in case.labels if path for layer in _layers(path, geometry)])
+        each = [replace(case, labels=(path,), pieces=False) for path in case.labels]
+        yield _united([layer for piece in each for layer in read_layers(piece, geometry)])
         return
     for path in case.labels:
         if path is None:
-            yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
-        elif case.segments:
-            named = decode_segments(path, case.segments, layered=case.layered)
-            label, moved = align(path.name, named, geometry, order=0)
+            for _ in range(layer_count(case) // len(case.labels)):
+                yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
+            continue
+        for layer in _layers_of(path, case):
+            label, moved = align(path.name, layer, geometry, order=0)
+            del layer
             yield Layer(label[0], tuple(moved))
-            yield from (Layer(layer, ()) for layer in label[1:])
-        else:
-            yield from _layers(path, geometry)
-
-
-def _layers(path: Path, geometry: Geometry) -> Iterator[Layer]:
-    """The one layer of a label map, on the image's grid."""
-    layer, grid = read_label_map(path)
-    label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-    yield Layer(label[0], tuple(moved))
 
 
 def _united(layers: Sequence[Layer]) -> Layer:
@@ -127,6 +121,17 @@ def _united(layers: Sequence[Layer]) -> Layer:
     for layer in layers:
         mask |= layer.values != 0
     return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
+
+
+def _layers_of(path: Path, case: Case) -> Iterator[Voxels]:
+    """The layers of one file: itself, or by the names of its segments."""
+    if not case.segments:
+        layer, grid = read_label_map(path)
+        yield Voxels(layer[None], grid)
+        return
+    values, grid = decode_segments(path, case.segments, layered=case.layered)
+    for layer in values:
+        yield Voxels(layer[None], grid)
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
