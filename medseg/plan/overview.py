@@ -58,7 +58,7 @@ def case_table(
 
 def plan_table(plan: Plan) -> Table:
     """What will be done, choice by choice, and why."""
-    axes = [axis for axis in AXES if AXES.index(axis) != plan.slice_axis]
+    axes = [AXES[axis] for axis in plan.network_axes]
     words = {
         "classes": ", ".join(
             f"{name} ({value})"

@@ -21,7 +21,7 @@ from medseg.plan.patch import (
     shape_for,
     shapes,
 )
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Plan, network_axes
 from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
 from medseg.plan.topology import REFERENCE, Recipe, recipe
@@ -62,7 +62,7 @@ def make_plan(
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
-    axes = [axis for axis in range(3) if axis != walked]
+    axes = network_axes(walked)
     size = median_size(cases, spacing_mm, walked)
     shape, batch, why = _patch_and_batch(
         [size[axis] for axis in axes],
@@ -114,7 +114,7 @@ def _walked(cases: Sequence[CaseFacts], dim: int) -> tuple[Literal[0, 1, 2] | No
         return slice_axis(cases)
     if cases[0].flat:
         raise SettingsError(
-            "dim = 3: the cases are 2D images, which need a 2D network; set --dim 2"
+            "dim = 3", "the cases are 2D images, which need a 2D network", "set --dim 2"
         )
     return None, "none: the network is 3D"
 
@@ -147,7 +147,7 @@ def _patch_and_batch(
         why = "set by you" + f" as {by(asked)}, padded to multiples of the strides" * padded
     else:
         raise SettingsError(
-            f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
+            f"patch_size = {asked}", "one number per axis is needed", f"give {hparams.dim} of them"
         )
     batches = [hparams.batch_size or choose_batch(choices[0].patch_size)]
     while hparams.batch_size is None and batches[-1] > 1:

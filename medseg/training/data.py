@@ -16,6 +16,7 @@ from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -105,15 +106,19 @@ def survey(
     )
     asked = told.of_interest(dataset.cases)
     found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
     progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
+    for doubt in doubts(facts.cases):
+        progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
-    for warning in dealt.warnings:
+    for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
     return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt)
 
@@ -144,7 +149,9 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
         raise MedsegError(
-            where, f"the data leads to a plan beyond all use ({detail['msg']})", "mend its files"
+            f"{hparams.images or hparams.data}",
+            f"leads to a plan beyond all use ({where}: {detail['msg']})",
+            "mend its files",
         ) from None
 
 
@@ -208,7 +215,9 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         make_demo(DEMO, progress)
     if hparams.pretrain:
         return discover_scans(hparams.data, hparams.images, hparams.pattern)
-    return discover(hparams.data, hparams.images, hparams.labels, hparams.pattern)
+    return discover(
+        hparams.data, hparams.images, hparams.labels, hparams.pattern, hparams.missing_masks
+    )
 
 
 def _limits(device: str, dim: int) -> Limits:
