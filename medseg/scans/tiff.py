@@ -117,6 +117,9 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
             what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
             what = what if whole else "holds no image"
             raise ScanError(path.name, what, "save each as a file of its own")
+        if tiff.is_ome and whole[0].kind != "ome":
+            what = "its OME description speaks of pages in other files, or cannot be followed"
+            raise ScanError(path.name, what, "export all pages into one file")
         check_announced(path.name, whole[0].shape)
         page = _keyframe(whole[0])
         if page.dtype is None:
@@ -216,7 +219,7 @@ def _check(path: Path, series: TiffPageSeries, page: TiffPage, *, colours: bool)
     end = path.stat().st_size
     for other in series.pages:
         if other is None:
-            what = "its metadata describes pages in other files, or pages that are not there"
+            what = "its metadata describes pages that are not there"
             raise ScanError(name, what, "export all pages into one file")
         if any(start + count > end for start, count in _stored(other)):
             raise ScanError(name, "cut short: its pixels lie behind its end", "copy it again")

@@ -195,7 +195,7 @@ def test_an_ome_file_whose_pages_are_elsewhere_opens_no_other_file(tmp_path):
     )
     saved(path, STACK[:1], description=named.encode(), metadata=None)
     assert whole != path.read_bytes()
-    assert "in other files, or pages that are not there" in refusal(path)
+    assert "its OME description speaks of pages in other files" in refusal(path)
 
 
 def test_bits_and_inverted_grays_are_as_viewers_show_them(tmp_path):
