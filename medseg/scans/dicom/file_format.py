@@ -36,6 +36,9 @@ def read(path: Path, *, colours: bool) -> Voxels:
     return read_series(path, colours=colours)
 
 
-def write(_values: Array, _geometry: Geometry, path: Path, _like: Path | None, /) -> None:
+def write(
+    _values: Array, _geometry: Geometry, path: Path, _like: Path | None, /, *, plane: bool
+) -> None:
     """DICOM is read, not written: masks of its scans are NIfTI."""
+    del plane
     raise ScanError(path.name, "DICOM is not written", "name a file that ends with .nii.gz")

@@ -322,5 +322,5 @@ def test_a_file_that_only_ends_like_dicom_says_so(tmp_path: Path) -> None:
     path = tmp_path / "scan.dcm"
     path.write_text("a text")
     assert not is_scan(path)
-    with pytest.raises(ScanError, match="scan.dcm: not a DICOM file"):
+    with pytest.raises(ScanError, match=r"scan\.dcm: not a DICOM file"):
         decode(path)
