@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from medseg.errors import MachineError, ScanError
 from medseg.files import machine_error
-from medseg.machine import available_memory_bytes, is_out_of_memory
+from medseg.machine import available_memory_bytes, is_out_of_memory, return_freed_memory
 from medseg.measure.ahead import ahead
 from medseg.measure.digest import FileDigests
 from medseg.measure.facts import CaseFacts, Fingerprint, case_facts
@@ -98,6 +98,7 @@ def opened(folder: Path, held: Held | None = None) -> Known:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_kept(folder, error) from error
+    return_freed_memory()
     digests, facts = FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl")
     return Known(digests, facts, Held(0) if held is None else held)
 
