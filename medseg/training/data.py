@@ -114,8 +114,6 @@ def survey(
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
     progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
-    for doubt in doubts(facts.cases):
-        progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
     for warning in (*doubts(facts.cases), *dealt.warnings):

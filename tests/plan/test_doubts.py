@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg.plan.doubts import doubts, misfits, same_scans
+from medseg.plan.doubts import doubts, misfits
 from tests.plan.facts import case, channel, photo
 
 
@@ -18,7 +18,8 @@ def line(cases, words):
 
 
 def test_an_ordinary_dataset_raises_no_doubt():
-    cases = [case(name, spacing_mm=(1.0, 1.0, step)) for name, step in zip("abcd", (1, 2, 3, 5), strict=True)]
+    steps = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0}
+    cases = [case(name, spacing_mm=(1.0, 1.0, step)) for name, step in steps.items()]
     assert doubts(cases) == ()
     assert misfits(cases) == {}
     assert doubts([photo("a"), photo("b", size=(40, 30, 1))]) == ()
@@ -143,7 +144,8 @@ def objects(name, count):
 
 
 def test_numbers_of_objects_are_doubted():
-    said = line([objects(n, c) for n, c in zip("abcd", (12, 45, 80, 33), strict=True)], "number objects")
+    counts = {"a": 12, "b": 45, "c": 80, "d": 33}
+    said = line([objects(*pair) for pair in counts.items()], "number objects")
     assert "from 1 to 12 up to 80" in said
 
 
@@ -154,13 +156,12 @@ def test_classes_that_some_cases_lack_are_no_objects():
     assert doubts([gaps, objects("b", 25), objects("c", 21)]) == ()
 
 
-def test_the_same_scan_twice_is_named_and_worse_on_both_sides():
-    digests = {"a": "1", "b": "2", "c": "1", "d": "3"}
-    (said,) = same_scans(digests)
-    assert said.startswith("a, c are the same scan")
-    assert "validated on" not in said
-    assert "validated on" in same_scans(digests, validation={"c"})[0]
-    assert same_scans({name: name for name in "abc"}) == ()
+def test_the_same_scan_twice_is_named_and_so_are_two_opinions_of_it():
+    twice = [case(n, image_digests=("1",)) for n in "ac"]
+    (said,) = doubts([*twice, case("b", image_digests=("2",)), case("d"), case("e")])
+    assert said.startswith("a, c are the same scan, and counts more")
+    other = case("c", image_digests=("1",), label_values=({0: 900, 1: 7},))
+    assert "several opinions?" in line([twice[0], other], "same scan")
 
 
 def test_many_cases_are_named_in_one_short_line():
