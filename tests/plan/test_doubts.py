@@ -18,8 +18,10 @@ def line(cases, words):
 
 
 def test_an_ordinary_dataset_raises_no_doubt():
-    steps = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 5.0}
-    cases = [case(name, spacing_mm=(1.0, 1.0, step)) for name, step in steps.items()]
+    cases = [
+        case(name, spacing_mm=(1.0, 1.0, step))
+        for name, step in zip("abcd", (1, 2, 3, 5), strict=True)
+    ]
     assert doubts(cases) == ()
     assert misfits(cases) == {}
     assert doubts([photo("a"), photo("b", size=(40, 30, 1))]) == ()
@@ -144,8 +146,9 @@ def objects(name, count):
 
 
 def test_numbers_of_objects_are_doubted():
-    counts = {"a": 12, "b": 45, "c": 80, "d": 33}
-    said = line([objects(*pair) for pair in counts.items()], "number objects")
+    said = line(
+        [objects(n, c) for n, c in zip("abcd", (12, 45, 80, 33), strict=True)], "number objects"
+    )
     assert "from 1 to 12 up to 80" in said
 
 
