@@ -4,7 +4,7 @@
 are said.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -51,25 +51,8 @@ def doubts(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
         *_thin(cases),
         *_empty_labels(cases),
         *_objects(cases),
+        *_same_scans(cases),
     )
-
-
-def same_scans(digests: Mapping[str, str], validation: Collection[str] = ()) -> tuple[str, ...]:
-    """One line for each scan that is there several times.
-
-    Args:
-        digests: Case -> hash of its images' contents.
-        validation: Cases that validate; the others train.
-    """
-    groups: dict[str, list[str]] = {}
-    for name, digest in digests.items():
-        groups.setdefault(digest, []).append(name)
-    lines: list[str] = []
-    for names in (group for group in groups.values() if len(group) > 1):
-        both = len({name in validation for name in names}) == 2
-        why = "it is learnt and validated on: the scores are too good" if both else "it counts more"
-        lines.append(f"{named(names)} are the same scan, and {why}; keep one of them")
-    return tuple(lines)
 
 
 def _nothing_there(case: CaseFacts) -> Problem | None:
@@ -220,6 +203,20 @@ def _objects(cases: Sequence[CaseFacts]) -> list[str]:
         f"label values go from 1 to {min(counts)} up to {max(counts)}, another number in most "
         "cases: if they number objects, they are no classes; give every object its class's value"
     ]
+
+
+def _same_scans(cases: Sequence[CaseFacts]) -> list[str]:
+    """Scans that are there several times, with one label or with several."""
+    groups: dict[tuple[str, ...], list[CaseFacts]] = {}
+    for case in cases:
+        groups.setdefault(case.image_digests, []).append(case)
+    lines: list[str] = []
+    for same in (group for key, group in groups.items() if key and len(group) > 1):
+        labels = {str((case.label_values, case.extents)) for case in same}
+        why = "with other labels: several opinions?" if len(labels) > 1 else "and counts more"
+        names = named([case.name for case in same])
+        lines.append(f"{names} are the same scan, {why}; keep one of them, or one patient's group")
+    return lines
 
 
 def _marked(case: CaseFacts) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg.plan.doubts import doubts, misfits, same_scans
+from medseg.plan.doubts import doubts, misfits
 from tests.plan.facts import case, channel, photo
 
 
@@ -159,13 +159,12 @@ def test_classes_that_some_cases_lack_are_no_objects():
     assert doubts([gaps, objects("b", 25), objects("c", 21)]) == ()
 
 
-def test_the_same_scan_twice_is_named_and_worse_on_both_sides():
-    digests = {"a": "1", "b": "2", "c": "1", "d": "3"}
-    (said,) = same_scans(digests)
-    assert said.startswith("a, c are the same scan")
-    assert "validated on" not in said
-    assert "validated on" in same_scans(digests, validation={"c"})[0]
-    assert same_scans({name: name for name in "abc"}) == ()
+def test_the_same_scan_twice_is_named_and_so_are_two_opinions_of_it():
+    twice = [case(n, image_digests=("1",)) for n in "ac"]
+    (said,) = doubts([*twice, case("b", image_digests=("2",)), case("d"), case("e")])
+    assert said.startswith("a, c are the same scan, and counts more")
+    other = case("c", image_digests=("1",), label_values=({0: 900, 1: 7},))
+    assert "several opinions?" in line([twice[0], other], "same scan")
 
 
 def test_many_cases_are_named_in_one_short_line():
