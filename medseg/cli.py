@@ -45,11 +45,10 @@ class PredictOptions(Settings):
 
     input: Annotated[tuple[str, ...], Field(min_length=1)]
     """Scans: files, folders or globs."""
+    series: str | None = None
+    """Of DICOM series only those with this number, name or part of a description. None: each."""
     model: Path | None = None
     """Run folder or model file. None: the newest run in `runs`."""
-    series: str | None = None
-    """Which DICOM series of a folder: its number, or a part of its description. None: each is an
-    input."""
     output: Path | None = None
     """Folder, in which each scan keeps its name, or a file for a single scan. None: scan_seg.nii.gz
     for scan.nii.gz, in the working directory."""
@@ -126,7 +125,9 @@ def init(program: str, argv: Sequence[str]) -> int:
     try:
         write_text(file, settings_file())
     except OSError as error:
-        raise SettingsError("hparam.py", f"{error.strerror}", "choose another folder") from None
+        raise machine_error(error, "hparam.py") or SettingsError(
+            "hparam.py", f"cannot be written ({error.strerror})", "choose another folder"
+        ) from None
     sys.stdout.write("wrote hparam.py: edit it, then `medseg train`\n")
     return 0
 
@@ -174,9 +175,9 @@ def predict(program: str, argv: Sequence[str]) -> int:
         rule,
         options.output,
         terminal,
-        series=options.series,
         save=[what for what in options.save if what != "overlay"],
         after={"overlay": _overlay(predictor.plan)} if "overlay" in options.save else {},
+        series=options.series,
     )
     return int(any(outcome.failure for outcome in outcomes))
 
@@ -237,7 +238,7 @@ def _of_machine(error: Exception, command: str) -> MachineError | None:
     where = str(getattr(error, "filename", None) or command)
     failure = machine_error(error, where)
     if failure is None and isinstance(error, OSError):
-        why = f"{error.strerror or error or type(error).__name__}"
+        why = error.strerror or str(error) or type(error).__name__
         failure = MachineError(where, why, "check its permissions and the free space")
     return failure
 

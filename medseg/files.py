@@ -163,6 +163,16 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file that grows, such as a log; a full disk may cut this one.
+
+    Raises:
+        MachineError, OSError: As `whole_file`.
+    """
+    with _naming(path, path), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
 @contextmanager
 def _naming(target: Path, part: Path) -> Generator[None, None, None]:
     """Errors name the file that was asked for, not the one beside it."""

@@ -11,6 +11,7 @@ from medseg.errors import MedsegError, SettingsError
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of glibc's mallopt
 
 
 def pick_device(name: str) -> str:
@@ -101,16 +102,29 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(part in str(error) for part in words)
 
 
+def return_freed_memory() -> None:
+    """Ask glibc to return large blocks to the system as soon as they are freed.
+
+    On its own it soon keeps blocks of the size of a scan for each thread that reads, which is as
+    much memory again as the scans themselves. `keep_freed_memory` ends this.
+    """
+    _tell_glibc((_MMAP_THRESHOLD, 8 << 20))
+
+
 def keep_freed_memory() -> None:
     """Ask glibc to keep freed memory for the next step instead of returning it to the system.
 
     A training step frees and takes the same hundreds of megabytes; getting fresh pages for them
-    costs a fifth to a third of a step on a CPU. Other C libraries are left alone.
+    costs a fifth to a third of a step on a CPU.
     """
+    _tell_glibc((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def _tell_glibc(*options: tuple[int, int]) -> None:
+    """Other C libraries are left alone."""
     if not sys.platform.startswith("linux"):
         return
-    trim_threshold, mmap_max = -1, -4
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
+        for option, value in options:
+            libc.mallopt(option, value)

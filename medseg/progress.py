@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+from medseg.files import append_line
+
 Item = TypeVar("Item")
 
 
@@ -92,8 +94,7 @@ class Logged:
         self._progress.warn(message)
 
     def _log(self, text: str) -> None:
-        with self._file.open("a", encoding="utf-8") as log:
-            log.write(text + "\n")
+        append_line(self._file, text)
 
 
 def one_line(text: str) -> str:

@@ -146,7 +146,8 @@ class Run:
         if self.checkpoint.exists() or self.model.exists():
             return
         curves = self.folder / "tensorboard"
-        for file in (self.log, self.hparams, self.plan, self.split, self.metrics, *_events(curves)):
+        ours = (self.log, self.hparams, self.plan, self.split, self.metrics)
+        for file in (*ours, curves / "hparams.yaml", *curves.glob("events.out.tfevents.*")):
             with contextlib.suppress(OSError):
                 file.unlink()
         for folder in (curves, self.folder):
@@ -157,11 +158,6 @@ class Run:
         """Be what `latest_run` finds, for a run that there is something of."""
         with contextlib.suppress(OSError, MachineError):  # a run is none the worse for it
             write_text(self.folder.parent / "latest", self.folder.name)
-
-
-def _events(folder: Path) -> list[Path]:
-    """What a TensorBoard logger wrote."""
-    return sorted(folder.glob("events.out.tfevents.*"))
 
 
 def _unused(folder: Path, name: str) -> Path:

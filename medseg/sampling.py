@@ -18,7 +18,7 @@ from medseg.types import Images, Labels, Maps, PointFeatures, PointLabels, Point
 
 _RADIUS = {0: 0.5, 1: 1.0, 3: 2.0}
 _BLOCK_ROWS = 64
-_SLAB_ELEMENTS = 1 << 20
+_SLAB_ELEMENTS = 1 << 19
 # Shares closer than this are ties: the same label on every machine, however its matmul rounds.
 _TIE = 1e-6
 

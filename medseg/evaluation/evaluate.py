@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
 from medseg.scans.read import read_label_map, read_subject
+from medseg.scans.segments import segment_names
 
 __all__ = [
     "ClassScore",
@@ -34,7 +36,7 @@ __all__ = [
     "summary_table",
 ]
 
-Labels = npt.NDArray[np.int32]
+Labels = npt.NDArray[np.integer[Any]]
 
 
 def evaluate_folders(
@@ -187,10 +189,12 @@ def _read(
         theirs, said = np.zeros_like(ours), []
     else:
         values, own = _label_map(file)
-        moved, said = align(file.name, Voxels(values[None], own), grid, order=0)
+        moved, said = align(
+            file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
+        )
         theirs = moved[0]
     for line in said:
-        progress.warn(line)
+        progress.warn(str(line))
     return ours, theirs, grid
 
 
@@ -200,6 +204,12 @@ def _label_map(path: Path) -> tuple[Labels, Geometry]:
     Raises:
         ScanError: If it cannot be read, or is plainly an image.
     """
+    if segment_names(path):
+        raise ScanError(
+            path.name,
+            "names its classes, and which values they have only its dataset tells",
+            "give the dataset's folder, scans and all",
+        )
     values, geometry = read_label_map(path)
     if looks_like_image(values):
         raise ScanError(

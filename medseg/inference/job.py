@@ -53,9 +53,9 @@ def predict_inputs(
     output: Path | None,
     progress: Progress,
     *,
-    series: str | None = None,
     save: Collection[Extra] = (),
     after: Mapping[str, AfterWriting] = MappingProxyType({}),
+    series: str | None = None,
 ) -> list[Outcome]:
     """Predict files, folders and globs.
 
@@ -65,12 +65,12 @@ def predict_inputs(
         rule: How files are grouped into cases.
         output: See `plan_outputs`.
         progress: Gets a table per case, a note of what was left out, and a warning per failure.
-        series: Which DICOM series is meant; None: each is an input.
         save: What else to write, as `<name>_<what>`; of probabilities, classes are the fourth axis.
         after: What else to make of each prediction: `<what>` -> writer of `<name>_<what>`.
+        series: See `group_inputs`.
 
     Raises:
-        SettingsError: If `output` or `series` does not fit; nothing was predicted.
+        SettingsError: If `output` does not fit; nothing was predicted.
         MachineError: If the machine fails; those not done have been named.
     """
     found = group_inputs(inputs, rule, predictor.plan.channels, series)

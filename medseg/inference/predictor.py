@@ -104,7 +104,7 @@ class Predictor:
             if not is_out_of_memory(error):
                 raise
         else:
-            warnings = (*subject.warnings, *doubts)
+            warnings = (*map(str, subject.warnings), *doubts)
             return Prediction(case.name, label, probabilities, subject.geometry, warnings)
         # Outside of the handler: with that error behind it, it would look like the machine's own.
         raise too_large(subject, self.plan, size_at_model(subject, self.plan))

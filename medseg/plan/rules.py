@@ -35,6 +35,7 @@ def make_plan(
     step_bytes: Callable[[Candidate], int],
     class_names: Mapping[str, int] | None = None,
     limits: Limits | None = None,
+    num_training: int | None = None,
 ) -> Plan:
     """Decide everything that the data decides, where the user has not.
 
@@ -44,6 +45,7 @@ def make_plan(
         step_bytes: Memory of a training step, in bytes.
         class_names: Class name -> value as the dataset has them; `hparams.classes` goes before.
         limits: What the machine allows; `hparams.max_memory` goes before its memory.
+        num_training: Cases to learn from; None: all but one in `hparams.folds`.
 
     Raises:
         MedsegError: If settings and data do not fit together, or memory is too small.
@@ -79,8 +81,10 @@ def make_plan(
         ),
     )
     reasons |= why
+    names = [case.name for case in cases]
+    training = num_training or len(split(names, hparams.folds, hparams.fold).training)
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
-    steps, reasons["steps"] = _steps(hparams, [case.name for case in cases], batch)
+    steps, reasons["steps"] = _steps(hparams, training, batch)
     return Plan(
         dim=hparams.dim,
         slice_axis=walked,
@@ -179,13 +183,12 @@ def _flip_axes(
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
-def _steps(hparams: HParams, names: Sequence[str], batch: int) -> tuple[int | None, str]:
+def _steps(hparams: HParams, training: int, batch: int) -> tuple[int | None, str]:
     """Training steps; None where time decides."""
     if hparams.time_budget is not None:
         return None, "the time budget decides"
     if hparams.steps is not None:
         return hparams.steps, "set by you"
-    training = len(split(names, hparams.folds, hparams.fold).training)
     if hparams.epochs is not None:
         each = ceil(training / batch)
         return hparams.epochs * each, f"{hparams.epochs} epochs of {each} steps, set by you"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from medseg.errors import MedsegError
 from medseg.geometry import Geometry
+from medseg.scans.notes import Note
 
 
 class Problem(NamedTuple):
@@ -42,6 +43,7 @@ class Case:
             of the dataset's classes 1, 2, ... Labels are then read by name, whatever value a file
             gives it.
         layered: Whether such segments overlap somewhere in the dataset: then each is a mask.
+        pieces: Whether the label files are of one class and are united: any value but 0 is inside.
         group: Who it is of, such as a patient: cases of one group belong on one side of any split.
         part: The side on which the dataset itself puts it; None where it does not say.
     """
@@ -51,6 +53,7 @@ class Case:
     labels: tuple[Path | None, ...] = ()
     segments: tuple[str, ...] = ()
     layered: bool = False
+    pieces: bool = False
     group: str = ""
     part: Literal["training", "validation"] | None = None
 
@@ -65,11 +68,11 @@ class Subject:
         label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
             layer per mask file; None if unlabelled.
         geometry: The grid both are on.
-        warnings: What had to be mended while reading, one line each, without the case's name.
+        warnings: What had to be mended while reading.
     """
 
     name: str
     image: npt.NDArray[np.float32]
     label: npt.NDArray[Any] | None
     geometry: Geometry
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Note, ...] = field(default=())

@@ -8,10 +8,9 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from medseg.scans.case import Case, Problem
-from medseg.scans.dicom.series import chosen, images_of
 from medseg.scans.formats import named_path
 from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
-from medseg.scans.names import case_folder, is_label_name, role, safe_names
+from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
 
@@ -38,8 +37,7 @@ class ChannelRule(BaseModel):
 
         None for a file that has no key, or lies in a folder of labels.
         """
-        named = named_path(path.absolute())
-        folder, stem = named.parent, named.name
+        folder, stem = path.absolute().parent, file_stem(path)
         if self.kind == "folder":
             case = case_folder(folder)
             key = role(stem, case.name)
@@ -89,16 +87,16 @@ def group_inputs(
         paths: As typed; `~` and `*` are understood.
         rule: That of the training data.
         channels: What the model expects, for the messages.
-        series: Which DICOM series is meant; None: each is an input.
+        series: Of DICOM series, those that are called so; all, and other files, if None.
 
     Raises:
-        SettingsError: If there is no such series.
+        SettingsError: If no series is called so.
         MachineError: If the machine fails while looking.
     """
     several = len(rule.keys) > 1
     found = find_files(paths, lambda path: several and _claims(rule, path))
-    files = _meant(found, series)
     problems, groups = found.problems, dict[Path, _Group]()
+    files = _meant(found, series)
     splits = [rule.split(path) for path, _ in files]
     case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
     beside: list[str] = []
@@ -110,7 +108,7 @@ def group_inputs(
         elif not named and not case_folders.isdisjoint(path.absolute().parents):
             beside.append(path.name)
         elif not several:
-            groups[path] = _Group(path, named_path(path.absolute()).name, {"": [path]})
+            groups[path] = _Group(path, named_path(path).name, {"": [path]})
         else:
             problems.append(_unknown_channel(path, rule, channels))
     if beside:
@@ -129,7 +127,9 @@ def group_inputs(
 
 
 def _meant(found: Listing, series: str | None) -> list[Found]:
-    """The files of the series that is meant; all of them, and a note of what they are, if none."""
+    """The files of the series that is meant; all of them, and a note of what they are, if None."""
+    from medseg.scans.dicom.series import chosen, images_of
+
     if series is None:
         images = images_of(path for path, _ in found.files)
         if len({one.first.parent for one in images}) < len(images):

@@ -1,44 +1,87 @@
-"""dataset.json of the Medical Decathlon and of nnU-Net: made by others, so not trusted."""
+"""dataset.json of the Medical Decathlon and of nnU-Net, and MONAI's lists: made by others."""
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from medseg.errors import MedsegError
+from medseg.files import machine_error
 
 MAX_BYTES = 32 * 2**20
+MOST_VALUE = 2**31
+IGNORE = "ignore"
+"""What nnU-Net calls the value of voxels that nobody annotated."""
+_MENDED = "correct it, or rename it to have the folder itself looked at"
 
-Text = Annotated[str, Field(max_length=1000)]
-Names = dict[Text, Text | int | list[int]]
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must hold printable characters only")
+    return text
+
+
+def _inside(path: str) -> str:
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    if posix.is_absolute() or windows.anchor or ".." in windows.parts or "\0" in path:
+        raise ValueError("must be a path inside the dataset's folder")
+    return windows.as_posix()
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+FilePath = Annotated[Text, AfterValidator(_inside)]
+Value = Text | int | float | list[int]
+Names = dict[Text, Value]
 
 
 class Entry(BaseModel):
-    """One training case of the Decathlon: paths relative to the folder of dataset.json."""
+    """One case: paths relative to the folder of the file that lists it."""
 
     model_config = ConfigDict(frozen=True)
 
-    image: Text
-    label: Text
+    image: FilePath | tuple[FilePath, ...]
+    label: FilePath | None = None
 
-    @field_validator("image", "label")
-    @classmethod
-    def _inside(cls, path: str) -> str:
-        posix, windows = PurePosixPath(path), PureWindowsPath(path)
-        if posix.is_absolute() or windows.anchor or ".." in windows.parts or "\0" in path:
-            raise ValueError("must be a path inside the dataset's folder")
-        return path
+    @property
+    def images(self) -> tuple[str, ...]:
+        """One path, or one per channel."""
+        return (self.image,) if isinstance(self.image, str) else self.image
+
+
+Entries = tuple[Entry, ...]
 
 
 class DatasetJson(BaseModel):
-    """What is used of the file; the rest is ignored."""
+    """What is used of the file; `notes` says what is not."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    training: tuple[Entry, ...] = Field(default=(), max_length=100_000)
+    training: Entries = Field(default=(), max_length=100_000, alias="train")
+    validation: Entries = Field(default=(), max_length=100_000, alias="val")
     labels: Names = Field(default={}, max_length=10_000)
     channel_names: Names | None = None
     modality: Names | Text | None = None
+    file_ending: Text = ""
+    numTraining: int | float | str | None = None  # noqa: N815 - as the file has it
+    source: str = "dataset.json"
+
+    @field_validator("training", "validation", mode="before")
+    @classmethod
+    def _entries(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Names alone list what has no label."""
+        if isinstance(value, list):
+            return [{"image": e} if isinstance(e, str) else e for e in value]  # pyright: ignore
+        return value
+
+    @field_validator("labels", "channel_names", "modality", mode="before")
+    @classmethod
+    def _numbered(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        """A list is numbered from 0."""
+        if isinstance(value, list):
+            return {str(index): name for index, name in enumerate(value)}  # pyright: ignore
+        return value
 
     @property
     def num_channels(self) -> int | None:
@@ -47,21 +90,80 @@ class DatasetJson(BaseModel):
         return len(named) if isinstance(named, dict) and named else None
 
     @property
+    def regions(self) -> dict[str, list[int]]:
+        """Regions of several values, by name."""
+        return {name: value for name, value in self.labels.items() if isinstance(value, list)}
+
+    @property
     def class_values(self) -> dict[str, int] | None:
         """Class name -> value in the labels, background included.
 
         The Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1}. None if the file names no
         classes, or names regions of several values: the values themselves are the classes then.
+
+        Raises:
+            MedsegError: If two classes share a name or a value, or one is none; if a value is said
+                to be ignored.
         """
+        if self.regions:
+            return None
         values: dict[str, int] = {}
-        for key, named in self.labels.items():
-            name, value = (
-                (named, key) if isinstance(named, str) and key.isdecimal() else (key, named)
+        for name, value in self._pairs():
+            if name in values:
+                self._refuse(f"two classes are called {name}")
+            if value in values.values():
+                other = next(n for n, v in values.items() if v == value)
+                self._refuse(f"{other} and {name} have the same value, {value}")
+            values[name] = value
+        if IGNORE in map(str.casefold, values):
+            self._refuse(
+                "the ignore label is not understood yet",
+                "take its entry out, and its voxels out of the labels, or name it as a class",
             )
-            if isinstance(value, list) or not str(value).isdecimal():
-                return None
-            values[str(name)] = int(value)
         return values or None
+
+    def notes(self, found: int) -> Iterator[str]:
+        """What it says that does not fit or is not followed, a line each.
+
+        Args:
+            found: How many cases there are.
+        """
+        if self.regions:
+            said = "; ".join(
+                f"{name} = {', '.join(map(str, values))}"
+                for name, values in list(self.regions.items())[:4]
+            )
+            yield (
+                f"{self.source} names regions ({said}): they are not trained as regions; each "
+                "value found in the labels is a class of its own"
+            )
+        announced = str(self.numTraining if self.numTraining is not None else found)
+        if announced.isdecimal() and int(announced[:18]) != found:
+            yield f"{self.source} announces {announced[:18]} training cases, {found} are there"
+        schemes = [str(name) for name in (self.channel_names or {}).values()]
+        foreign = [name for name in schemes if name.casefold() in _SCHEMES]
+        if foreign:
+            yield (
+                f"{self.source} asks for nnU-Net's normalisation {', '.join(foreign)}, which is "
+                "not followed; intensities decide"
+            )
+
+    def _pairs(self) -> Iterator[tuple[str, int]]:
+        for key, named in self.labels.items():
+            turned = isinstance(named, str) and key.isdecimal()
+            name, value = (str(named), key) if turned else (key, named)
+            text = (
+                str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+            )
+            if not text.isdecimal() or int(text) >= MOST_VALUE:
+                self._refuse(f"{name}: {text[:40]} is no value of a label, 0 to {MOST_VALUE - 1}")
+            yield name, int(text)
+
+    def _refuse(self, what: str, remedy: str = _MENDED) -> None:
+        raise MedsegError(self.source, f"labels: {what}", remedy)
+
+
+_SCHEMES = frozenset(["nonorm", "rescale_to_0_1", "rescaleto01", "rgb_to_0_1", "rgbto01"])
 
 
 def read_dataset_json(path: Path) -> DatasetJson:
@@ -70,14 +172,62 @@ def read_dataset_json(path: Path) -> DatasetJson:
     Raises:
         MedsegError: If it is too large, not JSON, or not of either format.
     """
-    remedy = "correct it, or rename it to have the folder itself looked at"
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise MedsegError(str(path), "file: must hold names and values in {}", _MENDED)
+    return checked(path, value)
+
+
+def checked(path: Path, value: dict[str, Any]) -> DatasetJson:
+    """Check what a file holds.
+
+    Raises:
+        MedsegError: If it is not of either format.
+    """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise MedsegError(f"{path}: larger than {MAX_BYTES // 2**20} MiB; {remedy}")
-        return DatasetJson.model_validate_json(path.read_bytes())
+        return DatasetJson.model_validate({**value, "source": path.name})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "file"
-        raise MedsegError(f"{path}: {where}: {first['msg']}; {remedy}") from None
+        where = ".".join(str(part) for part in first["loc"][:3]) or "file"
+        what = f"{_printed(where)}: {first['msg']}"
+        raise MedsegError(str(path), what, _MENDED) from None
+
+
+def read_json(path: Path) -> object:
+    """What the file holds.
+
+    Raises:
+        MedsegError: If it is too large, cannot be read, is not JSON, or has a key twice.
+        MachineError: If the machine cannot read it.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise MedsegError(str(path), f"larger than {MAX_BYTES // 2**20} MiB", _MENDED)
+        text = path.read_bytes().decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=_once)
+    except UnicodeDecodeError:
+        raise MedsegError(str(path), "file: is not text in UTF-8", _MENDED) from None
+    except RecursionError:
+        raise MedsegError(str(path), "file: is nested too deeply", _MENDED) from None
     except OSError as error:
-        raise MedsegError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+        raise machine_error(error, path.name) or MedsegError(
+            str(path), f"cannot be read ({error.strerror})", _MENDED
+        ) from error
+    except MedsegError:
+        raise
+    except ValueError as error:
+        raise MedsegError(str(path), f"file: {_printed(str(error))}", _MENDED) from None
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A name that comes twice would hide its first value."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key[:80]} is there twice")
+        found[key] = value
+    return found
+
+
+def _printed(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)[:300]

@@ -1,25 +1,31 @@
 """What a folder holds: its layout found by looking, its cases in order, what is wrong by name."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 from medseg.errors import MedsegError
+from medseg.files import machine_error
 from medseg.scans.case import Case, Problem
-from medseg.scans.channels import ChannelRule, group_inputs, list_images
+from medseg.scans.channels import ChannelRule, group_inputs
 from medseg.scans.dataset_json import DatasetJson, read_dataset_json
-from medseg.scans.names import IMAGE_WORDS, LABEL_WORDS, is_image_file, is_label_name, natural_key
-from medseg.scans.pairing import File, Pairs, named_below, pair
+from medseg.scans.layouts.bids import between
+from medseg.scans.layouts.listed import missing_entries
+from medseg.scans.layouts.one_tree import one_folder
+from medseg.scans.layouts.pattern import Pattern
+from medseg.scans.layouts.place import Found, Place
+from medseg.scans.layouts.table import read
+from medseg.scans.listing import OWN_NAMES, File, Tree, check_folder, look, top_folder, unused
+from medseg.scans.named_labels import name_segments
+from medseg.scans.names import is_image_folder, is_label_folder, is_label_name, natural_key
+from medseg.scans.pairing import pair
 
 __all__ = ["ChannelRule", "Dataset", "discover", "discover_scans", "group_inputs"]
 
-_IMAGE_FOLDERS = IMAGE_WORDS | {"imagestr"}
-_LABEL_FOLDERS = LABEL_WORDS | {"labelstr", "1st_manual"}
-_SCAN_FOLDERS = _IMAGE_FOLDERS | {"imagests"}
-_DEPTH = 3
-_OWN_NAMES = "name the two folders with --images and --labels (and --pattern for the files in them)"
+MissingMasks = Literal["refuse", "empty"]
+_LAYOUTS = "docs/data.md shows the layouts"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Dataset:
             names the classes.
         channel_rule: How the files of one case's channels are told apart.
         notes: What a user should know of this reading, a line each.
+        masks_per_class: Whether each label file is the mask of one class, in which any value but
+            0 is inside: one with several values is a label map after all.
     """
 
     cases: tuple[Case, ...]
@@ -43,6 +51,7 @@ class Dataset:
     class_values: dict[str, int] | None
     channel_rule: ChannelRule
     notes: tuple[str, ...] = ()
+    masks_per_class: bool = False
 
 
 def discover(
@@ -50,6 +59,7 @@ def discover(
     images: Path | None = None,
     labels: Path | None = None,
     pattern: str | None = None,
+    missing_masks: MissingMasks = "refuse",
 ) -> Dataset:
     """Look at a folder of scans and labels; see docs/data.md for the layouts that are understood.
 
@@ -57,25 +67,29 @@ def discover(
         data: The dataset's folder; not looked at when `images` and `labels` are given.
         images: Folder of the images.
         labels: Folder of the labels.
-        pattern: Glob for the files inside both folders, such as "*/*.nii.gz".
+        pattern: Glob for the files, such as "*/*.nii.gz", or one for images and one for labels:
+            "*T1w*|*mask*".
+        missing_masks: Whether a mask file that a case lacks means that the class is absent.
 
     Raises:
-        MedsegError: If a folder is missing, holds nothing, or no image in it has a label.
+        MedsegError: If a folder is missing, holds nothing, no image in it has a label, or what
+            fits its names makes no sense.
+        MachineError: If the machine fails while looking.
     """
     try:
-        dataset = _look(data, images, labels, pattern)
+        if (images is None) != (labels is None):
+            what = "one folder without the other"
+            raise MedsegError(
+                f"images={images}, labels={labels}", what, "give both folders, or use data"
+            )
+        if images is not None and labels is not None:
+            dataset = _two_folders(images, labels, Pattern(pattern), missing_masks)
+        else:
+            dataset = _one_folder(data, Pattern(pattern), missing_masks)
+        cases, values = name_segments(dataset.cases)
+        return dataset if values is None else replace(dataset, cases=cases, class_values=values)
     except OSError as error:
-        raise MedsegError(
-            f"{error.filename}: cannot be looked at ({error.strerror}); check its permissions"
-        ) from None
-    if not dataset.cases:
-        where = f"{images} and {labels}" if images and labels else str(data)
-        first = "no image files in it; docs/data.md shows the layouts"
-        if dataset.problems:
-            name, what, remedy = dataset.problems[0]
-            first = f"{len(dataset.problems)} problem(s), the first: {name}: {what} ({remedy})"
-        raise MedsegError(f"{where}: no image with a label found ({dataset.layout}): {first}")
-    return replace(dataset, cases=tuple(sorted(dataset.cases, key=lambda c: natural_key(c.name))))
+        raise _unseen(error) from error
 
 
 def discover_scans(data: Path, images: Path | None = None, pattern: str | None = None) -> Dataset:
@@ -91,167 +105,187 @@ def discover_scans(data: Path, images: Path | None = None, pattern: str | None =
 
     Raises:
         MedsegError: If the folder is missing or holds no scan.
+        MachineError: If the machine fails while looking.
     """
     root = images or data
-    _check_folder(root)
     rule = ChannelRule()
+    try:
+        check_folder(root)
+        tree = look(root)
+    except OSError as error:
+        raise _unseen(error) from error
     if images is None:
         with suppress(MedsegError):  # no labels: then each file is a scan with all its channels
             rule = discover(data).channel_rule
+    files = Pattern(pattern).choose(tree.files, [], root).images
     scans = [
         file
-        for file in _files(root, pattern)
-        if not any(map(is_label_name, file.name.split("/")))
-        and not {part.casefold() for part in file.name.split("/")[:-1]} & _LABEL_FOLDERS
+        for file in files
+        if not is_label_name(file.name.rpartition("/")[2])
+        and not any(map(is_label_folder, file.name.split("/")[:-1]))
     ]
-    named = [file for file in scans if _top_folder(file) in _SCAN_FOLDERS]
-    read = scans if images else named or scans
-    files = [str(file.path) for file in read]
-    cases, problems, *_ = group_inputs(files, rule, max(len(rule.keys), 1)) if files else ([], [])
+    named = [file for file in scans if is_image_folder(top_folder(file))]
+    taken = scans if images else named or scans
+    cases, problems = _grouped(taken, rule)
     if not cases:
-        raise MedsegError(f"{root}: no scan found; docs/data.md shows the layouts")
-    ordered = tuple(sorted(cases, key=lambda case: natural_key(case.name)))
-    layout = "scans, labels left alone"
-    known = set(files)
-    beside = _unused([file for file in scans if str(file.path) not in known], "folders of images")
-    return Dataset(ordered, (*problems, *beside), layout, None, rule)
+        raise MedsegError(str(root), f"no scan found ({tree.in_words()})", _LAYOUTS)
+    known = {file.path for file in taken}
+    beside = unused([file for file in scans if file.path not in known], "folders of images")
+    return Dataset(_in_order(cases), (*problems, *beside), "scans, labels left alone", None, rule)
 
 
-def _top_folder(file: File) -> str:
-    """Where it stands in the dataset; nothing for a file at its top."""
-    folder, slash, _ = file.name.partition("/")
-    return folder.casefold() if slash else ""
+def _grouped(files: Sequence[File], rule: ChannelRule) -> tuple[Sequence[Case], Sequence[Problem]]:
+    if not files:
+        return (), ()
+    found = group_inputs([str(file.path) for file in files], rule, max(len(rule.keys), 1))
+    return found[0], found[1]
 
 
-def _look(data: Path, images: Path | None, labels: Path | None, pattern: str | None) -> Dataset:
-    if (images is None) != (labels is None):
-        raise MedsegError(
-            f"images={images}, labels={labels}: give both folders, or neither and use data"
-        )
-    if images is not None and labels is not None:
-        return _two_folders(images, labels, pattern, "two folders", None)
-    _check_folder(data)
-    described = _described(data)
-    if described is not None and any((data / e.image).exists() for e in described.training):
-        return _decathlon(data, described)
-    folders = _image_and_label_folder(data)
-    if folders is not None:
-        kind = "nnU-Net" if folders[0].name.casefold() == "imagestr" else "two folders"
-        return _two_folders(*folders, pattern, kind, described)
-    if pattern is not None:
-        raise MedsegError(
-            f"{data}: pattern={pattern} needs a folder of images and one of labels; " + _OWN_NAMES
-        )
-    return _one_tree(data, described)
+def _one_folder(data: Path, pattern: Pattern, missing_masks: MissingMasks) -> Dataset:
+    check_folder(data)
+    description = data / "dataset.json"
+    described = read_dataset_json(description) if description.is_file() else None
+    place = Place(look(data), pattern, described, missing_masks)
+    return _dataset(read(place), str(data), place.tree, described)
 
 
 def _two_folders(
-    images: Path, labels: Path, pattern: str | None, kind: str, described: DatasetJson | None
+    images: Path, labels: Path, pattern: Pattern, missing_masks: MissingMasks
 ) -> Dataset:
-    _check_folder(images)
-    _check_folder(labels)
-    channels = described.num_channels if described else None
-    pairs = pair(_files(images, pattern), _files(labels, pattern), channels=channels)
-    layout = f"{kind}: {images.name} and {labels.name}" + (f", {pattern}" if pattern else "")
-    return _dataset(pairs, layout, described)
-
-
-def _one_tree(data: Path, described: DatasetJson | None) -> Dataset:
-    """One folder per case, or all files in one folder: whichever makes more cases of the files."""
-    files = _files(data, None)
-    nested = [file for file in files if "/" in file.name]
-    flat = [file for file in files if "/" not in file.name]
-    pairs, unused, layout = max(
-        (
-            (_pair_by_name(nested, case_folders=True), flat, "one folder per case"),
-            (_pair_by_name(flat), nested, "one folder, labels told by their names"),
-        ),
-        key=lambda reading: (len(reading[0].cases), -len(reading[1])),
+    check_folder(images)
+    check_folder(labels)
+    where = f"{images} and {labels}"
+    if images.samefile(labels):
+        return _same_folder(images, pattern, missing_masks)
+    image_tree, label_tree = look(images), look(labels)
+    # One may lie within the other, as derivatives do in BIDS.
+    image_tree = _without(image_tree, labels)
+    label_tree = _without(label_tree, images)
+    chosen = pattern.choose(image_tree.files, (), images)
+    named = pattern.choose((), label_tree.files, labels)
+    place = Place(replace(image_tree, files=()), Pattern(), None, missing_masks)
+    layout = f"two folders: {images.name} and {labels.name}"
+    layout += f", {pattern.text}" if pattern else ""
+    found = None
+    if all(f.path.name.startswith("sub-") for f in (*chosen.images, *named.labels)):
+        found = between(place, chosen.images, named.labels)
+    if found is None or found.pairs.doubts or not found.pairs.cases:
+        wish = place.wish(image_tree.others, label_tree.others)
+        found = Found(layout, pair(chosen.images, named.labels, wish))
+    if found.pairs.doubts:
+        raise MedsegError(where, *found.pairs.doubts[0])
+    found = found._replace(layout=layout, aside=(*named.notes, *found.aside))
+    both = Tree(
+        images, (*image_tree.files, *label_tree.files), (*image_tree.others, *label_tree.others)
     )
-    dataset = _dataset(pairs, layout, described)
-    return replace(dataset, problems=(*dataset.problems, *_unused(unused, layout)))
+    return _dataset(found, where, both, None)
 
 
-def _pair_by_name(files: list[File], *, case_folders: bool = False) -> Pairs:
-    """Pair files of one tree, whose names say which are labels."""
-    images: list[File] = []
-    labels: list[File] = []
-    for file in files:
-        # The first folder is a case's name, which may say anything.
-        said = file.name.partition("/")[2] if case_folders else file.name
-        (labels if any(map(is_label_name, said.split("/"))) else images).append(file)
-    return pair(images, labels, case_folders=case_folders)
+def _same_folder(folder: Path, pattern: Pattern, missing_masks: MissingMasks) -> Dataset:
+    """Images and labels in one folder, told apart by the words in their names."""
+    place = Place(look(folder), pattern, None, missing_masks)
+    found = one_folder(place)
+    if found is None or not found.pairs.cases or found.pairs.doubts:
+        raise MedsegError(
+            str(folder),
+            "is given as the folder of images and of labels, and names do not tell which is which",
+            "name labels after their images with _mask or _seg added, or give two folders",
+        )
+    return _dataset(found, str(folder), place.tree, None)
 
 
-def _unused(files: list[File], layout: str) -> Iterator[Problem]:
-    """One problem per folder whose files have no place in the layout."""
-    remedy = "move them out of the dataset, or arrange all files alike"
-    for folder, group in groupby(files, key=lambda file: file.path.parent):
-        names = [file.path.name for file in group]
-        shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-        what = f"{len(names)} image file(s) not used ({shown}), read as {layout}"
-        yield Problem(folder.name, what, remedy)
+def _without(tree: Tree, inner: Path) -> Tree:
+    """Without the files of a folder that lies within."""
+    if not inner.resolve().is_relative_to(tree.root.resolve()):
+        return tree
+    start = inner.resolve()
+    return replace(
+        tree,
+        files=tuple(f for f in tree.files if not f.path.resolve().is_relative_to(start)),
+        others=tuple(f for f in tree.others if not f.path.resolve().is_relative_to(start)),
+    )
 
 
-def _decathlon(data: Path, described: DatasetJson) -> Dataset:
-    """The cases dataset.json lists; pairs are stated, so names need not agree."""
+def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson | None) -> Dataset:
+    """What a layout found, in order and checked.
+
+    Raises:
+        MedsegError: If that is nothing.
+    """
+    if found is None:
+        if not tree.files and tree.others:
+            what = f"none of its files is of a format that is read ({tree.in_words()})"
+            raise MedsegError(where, what, f"convert them to .nii.gz or .png, or {OWN_NAMES}")
+        lacking = "labels seen beside images" if tree.files else "image files in it"
+        what = f"no {lacking} ({tree.in_words()})"
+        raise MedsegError(where, what, f"{OWN_NAMES}; {_LAYOUTS}")
+    own, kept = _own_labels(found.pairs.cases)
+    problems = (*found.pairs.problems, *found.left, *own)
+    if not kept:
+        raise _nothing(found, where, tree, problems)
+    class_values, notes = found.class_values, (*found.pairs.notes, *found.aside)
+    if described is not None and not found.stated:
+        class_values = described.class_values
+        notes = (*notes, *described.notes(len(kept)))
+        problems = (
+            *problems,
+            *missing_entries(tree.root, described, [case.name for case in kept]),
+        )
+    if found.pairs.classes:
+        class_values = {name: place + 1 for place, name in enumerate(found.pairs.classes)}
+    sides = {case.part for case in kept}
+    if len(sides) < 2:
+        kept = [replace(case, part=None) for case in kept]
+    return Dataset(
+        _in_order(kept),
+        problems,
+        found.layout,
+        class_values,
+        found.pairs.rule,
+        tuple(dict.fromkeys(notes)),
+        bool(found.pairs.classes),
+    )
+
+
+def _nothing(found: Found, where: str, tree: Tree, problems: Sequence[Problem]) -> MedsegError:
+    seen = f"seen there: {tree.in_words()}"
+    if not problems:
+        return MedsegError(where, f"no image with a label found; {seen}", OWN_NAMES)
+    first = problems[0]
+    what = f"no image with a label found ({found.layout}): {len(problems)} problem(s), the first: "
+    return MedsegError(
+        where, f"{what}{first.name}: {first.what}; {seen}", f"{first.remedy}; or {OWN_NAMES}"
+    )
+
+
+def _own_labels(cases: Sequence[Case]) -> tuple[list[Problem], list[Case]]:
+    """Cases one of whose labels is its own image, under whatever name; and the others."""
     problems: list[Problem] = []
-    images: list[File] = []
-    labels: list[File] = []
-    for entry in described.training:
-        image, label = data / entry.image, data / entry.label
-        for path in (image, label):
-            if not (path.is_file() and is_image_file(path)):
-                what = "named in dataset.json, but no such image file"
-                problems.append(Problem(str(path), what, "add the file, or remove the entry"))
-                break
+    kept: list[Case] = []
+    for case in cases:
+        images = {_identity(path) for path in case.images}
+        same = [path for path in case.labels if path and _identity(path) in images]
+        if same:
+            what = f"{same[0].name} is its image and its label at once: one file"
+            problems.append(Problem(case.name, what, "give each a file of its own"))
         else:
-            name = named_below(image.parent, [image])[0].name
-            images.append(File(image, name))
-            labels.append(File(label, name))
-    dataset = _dataset(pair(images, labels), "Medical Decathlon dataset.json", described)
-    return replace(dataset, problems=(*problems, *dataset.problems))
+            kept.append(case)
+    return problems, kept
 
 
-def _dataset(pairs: Pairs, layout: str, described: DatasetJson | None) -> Dataset:
-    class_values = described.class_values if described else None
-    if pairs.classes:
-        class_values = {name: place + 1 for place, name in enumerate(pairs.classes)}
-    return Dataset(pairs.cases, pairs.problems, layout, class_values, pairs.rule)
-
-
-def _described(data: Path) -> DatasetJson | None:
-    path = data / "dataset.json"
-    return read_dataset_json(path) if path.is_file() else None
-
-
-def _image_and_label_folder(data: Path) -> tuple[Path, Path] | None:
-    folders = [p for p in data.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    images = sorted(p for p in folders if p.name.casefold() in _IMAGE_FOLDERS)
-    labels = sorted(p for p in folders if p.name.casefold() in _LABEL_FOLDERS)
-    if not images or not labels:
-        return None
-    if len(images) > 1 or len(labels) > 1:
-        several = ", ".join(p.name for p in (*images, *labels))
-        raise MedsegError(f"{data}: which of {several} are the images and the labels? {_OWN_NAMES}")
-    return images[0], labels[0]
-
-
-def _files(folder: Path, pattern: str | None) -> list[File]:
-    if pattern is None:
-        return named_below(folder, list_images(folder, _DEPTH))
-    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-        raise MedsegError(f"pattern={pattern}: must be relative and stay inside the two folders")
+def _identity(path: Path) -> tuple[int, int] | str:
     try:
-        found = [p for p in folder.glob(pattern) if p.is_file() and is_image_file(p)]
-    except ValueError as error:
-        raise MedsegError(f"pattern={pattern}: {error}; write one such as '*/*.nii.gz'") from None
-    return named_below(folder, sorted(found, key=lambda path: natural_key(str(path))))
+        status = path.stat()
+    except OSError:
+        return str(path)  # a link that leads nowhere is told of when it is read
+    return (status.st_dev, status.st_ino) if status.st_ino else str(path.resolve())
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise MedsegError(f"{folder}: {what}; give a folder of scans and labels")
-    if not any(folder.iterdir()):
-        raise MedsegError(f"{folder}: is empty; put scans and labels there (see docs/data.md)")
+def _in_order(cases: Sequence[Case]) -> tuple[Case, ...]:
+    return tuple(sorted(cases, key=lambda case: natural_key(case.name)))
+
+
+def _unseen(error: OSError) -> MedsegError:
+    name = str(error.filename)
+    what = f"cannot be looked at ({error.strerror})"
+    return machine_error(error, name) or MedsegError(name, what, "check its permissions")

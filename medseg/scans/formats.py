@@ -246,10 +246,6 @@ _BY_SUFFIX = {suffix: entry for entry in FORMATS for suffix in (*entry.suffixes,
 
 IMAGE_SUFFIXES = tuple(suffix for entry in FORMATS for suffix in entry.suffixes)
 """Everything that is listed, in lower case."""
-MASK_SUFFIXES = tuple(
-    s for entry in FORMATS if not (entry.world and entry.masks) for s in entry.suffixes
-)
-"""What a mask may be asked for as: DICOM is read, not written."""
 WORLD_SUFFIXES = tuple(
     s for entry in FORMATS if entry.world and not entry.masks for s in entry.suffixes
 )

@@ -7,18 +7,21 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from medseg.errors import ScanError
 from medseg.files import machine_error
 from medseg.scans.absent import absent_content
 from medseg.scans.case import Problem
-from medseg.scans.formats import IMAGE_SUFFIXES, first_file, format_of, named_path, suffix_of
+from medseg.scans.formats import IMAGE_SUFFIXES, first_file, format_of, suffix_of
 from medseg.scans.marks import is_ours
 from medseg.scans.names import (
     IMAGE_WORDS,
+    file_stem,
     is_image_file,
     is_label_name,
     natural_key,
     words,
 )
+from medseg.scans.segments import segment_names
 
 DEEPEST = 16
 """Levels of sub-folders that are searched."""
@@ -163,8 +166,13 @@ def _looked_at(
 
 
 def _named(path: Path, problems: list[Problem]) -> list[tuple[Found, str]]:
-    if format_of(path) is not None:
-        return [(Found(first_file(path), named=True), "")]
+    """The scan that a file is, or is a slice of."""
+    try:
+        if format_of(path) is not None:
+            return [(Found(first_file(path), named=True), "")]
+    except ScanError as error:
+        problems.append(Problem(str(path), error.what, error.remedy))
+        return []
     remedy = f"convert it to one of {', '.join(IMAGE_SUFFIXES)}"
     problems.append(Problem(str(path), "not a known image format", remedy))
     return []
@@ -177,20 +185,19 @@ def _sorted_out(
     errors: list[OSError],
 ) -> list[tuple[Found, str]]:
     """The files of folders, or those that a pattern matched, each with why it is left out."""
-    found = [
-        path
+    found = (
+        (path, path.relative_to(base))
         for entry in entries
         for path in (_walk(entry, DEEPEST, (), errors) if entry.is_dir() else [entry])
-        if not path.name.startswith(".")
-    ]
-    files = [(path, path.relative_to(base)) for path in found]
+    )
+    files = [(path, below) for path, below in found if not any(map(_is_hidden, below.parts))]
     datasets = _datasets([below for path, below in files if is_image_file(path)])
     sorted_out: list[tuple[Found, str]] = []
     for path, below in files:
         if is_image_file(path):
             why = "" if claims(path) else _left_out(path, below, datasets, errors)
             sorted_out.append((Found(path, named=False), why))
-        elif suffix_of(path) in _UNREAD and path.is_file():
+        elif suffix_of(path) in _UNREAD and format_of(path) is None and path.is_file():
             sorted_out.append((Found(path, named=False), _FORMATS))
     return sorted_out
 
@@ -198,12 +205,14 @@ def _sorted_out(
 def _left_out(
     path: Path, below: PurePath, datasets: frozenset[PurePath], errors: list[OSError]
 ) -> str:
-    folders, stem = below.parts[:-1], named_path(path).name
+    folders, stem = below.parts[:-1], file_stem(path)
     if is_label_name(stem) or is_extra(stem) or any(map(is_label_folder, folders)):
         return _LABELS
     try:
-        if path.is_file() and is_ours(path):
+        if path.is_file() and (is_ours(path) or segment_names(path)):
             return _LABELS
+    except ScanError:
+        pass  # it is said where the scan is read
     except OSError as error:
         if machine_error(error, path.name):
             errors.append(error)
@@ -244,12 +253,16 @@ def _walk(
         errors.append(error)
         return
     for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if _is_hidden(entry.name):
             continue
         if not entry.is_dir():
             yield entry
         elif depth > 0:
             yield from _walk(entry, depth - 1, (*above, real), errors)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def _absent(path: Path, problems: list[Problem]) -> bool:

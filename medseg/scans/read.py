@@ -1,7 +1,9 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,31 @@ from medseg.scans.formats import (
     shown_name,
     suffix_of,
 )
+from medseg.scans.notes import Note
+from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
+from medseg.scans.segments import decode_segments
 
-__all__ = ["IMAGE_SUFFIXES", "read_label_map", "read_subject"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Layer",
+    "layer_count",
+    "read_label_map",
+    "read_layers",
+    "read_subject",
+]
+
+
+class Layer(NamedTuple):
+    """One layer of a label.
+
+    Attributes:
+        values: As in the file, on the image's grid, (*size), in the smallest type.
+        warnings: What had to be mended.
+    """
+
+    values: npt.NDArray[Any]
+    warnings: tuple[Note, ...]
 
 
 def read_subject(case: Case, with_label: bool = True) -> Subject:
@@ -36,7 +60,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
     Raises:
         ScanError: If a file cannot be used; the message begins with the file's name.
     """
-    warnings: list[str] = []
+    warnings: list[Note] = []
     channels: list[npt.NDArray[np.float32]] = []
     geometry: Geometry | None = None
     for path in case.images:
@@ -46,33 +70,79 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         image, moved = align(path.name, Voxels(image, voxels.geometry), geometry, order=1)
         del voxels  # before the next file is read
         channels.append(image)
-        warnings += _notes(path) + mended + moved
+        warnings += [*_said(path), *mended, *moved]
     if geometry is None:
         raise ScanError(case.name, "has no image", "add one")
 
-    layers: list[npt.NDArray[Any]] = []
-    for path in case.labels if with_label else ():
-        if path is None:
-            layers.append(np.zeros((1, *geometry.size), dtype=np.uint8))
-            continue
-        layer, grid = read_label_map(path)
-        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-        layers.append(label)
-        warnings += _notes(path) + moved
+    layers = list(read_layers(case, geometry)) if with_label else []
+    for layer in layers:
+        warnings += layer.warnings
     return Subject(
         name=case.name,
         image=np.concatenate(channels) if len(channels) > 1 else channels[0],
-        label=np.concatenate(layers) if layers else None,
+        label=_stacked([layer.values for layer in layers]) if layers else None,
         geometry=geometry,
         warnings=tuple(warnings),
     )
 
 
-def _notes(path: Path) -> list[str]:
-    return [
-        f"{shown_name(path)}: {what}" + f" ({detail})" * bool(detail)
-        for what, detail in reading_notes(path)
-    ]
+def _said(path: Path) -> list[Note]:
+    """What was made of a file in reading it."""
+    return [Note(shown_name(path), what, detail) for what, detail in reading_notes(path)]
+
+
+def layer_count(case: Case) -> int:
+    """How many layers the label of a case has; nothing is read."""
+    if case.segments and case.labels:
+        return len(case.segments) if case.layered else 1
+    return 1 if case.pieces else len(case.labels)
+
+
+def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
+    """Read the layers of a label one after another, so that they need not be in memory together.
+
+    Args:
+        case: The files.
+        geometry: The grid of the case's image.
+
+    Yields:
+        `layer_count(case)` layers; where a file is absent by declaration, one without a mark.
+
+    Raises:
+        ScanError: As `read_subject`.
+    """
+    if case.pieces:
+        each = [replace(case, labels=(path,), pieces=False) for path in case.labels]
+        yield _united([layer for piece in each for layer in read_layers(piece, geometry)])
+        return
+    for path in case.labels:
+        if path is None:
+            for _ in range(layer_count(case) // len(case.labels)):
+                yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
+            continue
+        for layer in _layers_of(path, case):
+            label, moved = align(path.name, layer, geometry, order=0)
+            del layer
+            yield Layer(label[0], (*_said(path), *moved))
+
+
+def _united(layers: Sequence[Layer]) -> Layer:
+    """Pieces of one class, such as the lesions of an image: what is in any of them."""
+    mask = np.zeros(layers[0].values.shape, dtype=np.uint8)
+    for layer in layers:
+        mask |= layer.values != 0
+    return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
+
+
+def _layers_of(path: Path, case: Case) -> Iterator[Voxels]:
+    """The layers of one file: itself, or by the names of its segments."""
+    if not case.segments:
+        layer, grid = read_label_map(path)
+        yield Voxels(layer[None], grid)
+        return
+    values, grid = decode_segments(path, case.segments, layered=case.layered)
+    for layer in values:
+        yield Voxels(layer[None], grid)
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
@@ -84,4 +154,9 @@ def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     if suffix_of(path) in LOSSY_SUFFIXES:
         raise ScanError(path.name, "JPEG alters label values", "save labels as .png instead")
     values, geometry = decode(path)
-    return whole_label(path.name, values), geometry
+    step = stored_step(path) if values.dtype.kind == "f" else 0.0
+    return whole_label(path.name, values, step), geometry
+
+
+def _stacked(layers: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.stack(layers) if len(layers) > 1 else layers[0][None]

@@ -12,10 +12,12 @@ from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
 from medseg.measure.facts import Fingerprint
+from medseg.measure.held import Held
 from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -27,8 +29,8 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover, discover_scans
-from medseg.scans.groups import group_cases, groups_in_words
-from medseg.training.parts import Parts, deal, warn_of_copies, warn_of_unseen
+from medseg.training.doubts import Labels, copies, unseen_classes
+from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
 
@@ -49,7 +51,8 @@ class Survey:
         problems: Why the others cannot.
         channel_rule: How the files of one case are told apart.
         class_values: Class name -> value, as the dataset itself says.
-        parts: Who trains and who validates.
+        dealt: Who trains and who validates.
+        held: What was read of the cases, until they are prepared.
     """
 
     facts: Fingerprint
@@ -57,7 +60,8 @@ class Survey:
     problems: tuple[Problem, ...]
     channel_rule: ChannelRule
     class_values: Mapping[str, int] | None
-    parts: Parts
+    dealt: Dealt
+    held: Held
 
 
 @dataclass(frozen=True)
@@ -100,21 +104,25 @@ def survey(
     dataset = _find(hparams, progress)
     labelled = hparams.pretrain is None
     names = (hparams.classes or dataset.class_values) if labelled else None
-    found, unreadable = measure_cases(dataset.cases, kept_in(folder, hparams), progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    told = read_told(
+        dataset.cases, [left_out.name for left_out in dataset.problems], hparams, parts
+    )
+    asked = told.of_interest(dataset.cases)
+    held = Held()
+    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress, held)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
-    cases = tuple(case for case in dataset.cases if case.name in usable)
-    groups = group_cases(
-        [case.name for case in cases], [case.group for case in cases], hparams.groups
-    )
-    said = groups_in_words(groups)
-    progress.table(*case_table(facts, problems, dataset.layout, names, said))
+    cases = tuple(case for case in asked if case.name in usable)
+    dealt = deal(cases, told, hparams)
+    progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
     for note in dataset.notes:
         progress.note(note)
-    parts = parts or deal(cases, groups, hparams, progress)
-    warn_of_copies(facts.cases, parts, progress)
-    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, parts)
+    for warning in (*doubts(facts.cases), *dealt.warnings):
+        progress.warn(warning)
+    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt, held)
 
 
 def kept_in(folder: Path, hparams: HParams) -> Path:
@@ -136,7 +144,8 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             hparams,
             lambda candidate: _step_bytes(candidate, hparams),
             found.class_values,
-            _limits(device, hparams.dim),
+            _limits(device, hparams.dim, found.held.bytes),
+            len(found.dealt.parts.training),
         )
     except ValidationError as error:  # a plan has bounds, files may have any spacing and values
         detail = error.errors()[0]
@@ -170,10 +179,13 @@ def prepare_data(
     Raises:
         MedsegError: If no case can be prepared, or one that a run began with is gone.
     """
-    listed, problems = prepare_cases(found.cases, plan, kept_in(folder, hparams), progress)
+    listed, problems = prepare_cases(
+        found.cases, plan, kept_in(folder, hparams), progress, found.held
+    )
     stored = {case.name: case for case in listed}
     files = {case.name: case for case in found.cases}
-    named = (*found.parts.training, *found.parts.validation)
+    parts = found.dealt.parts
+    named = (*parts.training, *parts.validation)
     gone = [name for name in named if name not in stored]
     if gone and resumed:
         raise MedsegError(
@@ -181,8 +193,8 @@ def prepare_data(
             f"{len(gone)} of the run's cases are gone, first {gone[0]}",
             "bring them back, or start a new run without --resume",
         )
-    training = tuple(stored[name] for name in found.parts.training if name in stored)
-    validation = tuple(stored[name] for name in found.parts.validation if name in stored)
+    training = tuple(stored[name] for name in parts.training if name in stored)
+    validation = tuple(stored[name] for name in parts.validation if name in stored)
     if not (training and validation):
         raise MedsegError(
             str(hparams.images or hparams.data),
@@ -192,8 +204,12 @@ def prepare_data(
         )
     for name, what, remedy in (*found.problems, *problems):
         progress.warn(f"left out: {name}: {what}; {remedy}")
+    for line in copies(found.facts.cases, stored, found.dealt):
+        progress.warn(line)
     if hparams.pretrain is None:
-        warn_of_unseen(plan, found.facts.cases, training, validation, progress)
+        labels = Labels(plan, found.facts.cases, listed)
+        for line in unseen_classes(labels, found.dealt, hparams):
+            progress.warn(line)
     return TrainingData(training, tuple((files[case.name], case) for case in validation), problems)
 
 
@@ -203,12 +219,15 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         make_demo(DEMO, progress)
     if hparams.pretrain:
         return discover_scans(hparams.data, hparams.images, hparams.pattern)
-    return discover(hparams.data, hparams.images, hparams.labels, hparams.pattern)
+    return discover(
+        hparams.data, hparams.images, hparams.labels, hparams.pattern, hparams.missing_masks
+    )
 
 
-def _limits(device: str, dim: int) -> Limits:
+def _limits(device: str, dim: int, held: int) -> Limits:
+    """Limits of a step, by then without the bytes that are `held` until cases are prepared."""
     if not device.startswith("cuda"):
-        return Limits(memory=int(_MEMORY_SHARE * available_memory_bytes()))
+        return Limits(memory=int(_MEMORY_SHARE * (available_memory_bytes() + held)))
     free, _ = torch.cuda.mem_get_info(device)
     return Limits(_GPU_VOXELS[dim], int(_MEMORY_SHARE * free))
 

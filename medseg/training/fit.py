@@ -177,7 +177,7 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
     begun = read_checkpoint(run.checkpoint)
     budget = _budget(hparams, plan)
     budget.start(begun.elapsed_s)
-    if budget.position(begun.step) >= 1:
+    if budget.position(begun.step) >= 1 and run.report.is_file():
         raise SettingsError(
             f"output = {run.folder}", "has used its budget", "start a new run without --resume"
         )

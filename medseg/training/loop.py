@@ -80,6 +80,9 @@ Watch = Callable[[EMAWeightAveraging, Display], Sequence[Callback]]
 def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
     """Train until the budget is used. Afterwards the network has the average of the weights.
 
+    A run that goes on and has used its budget already, as where the disk was full when the model
+    was to be written, takes no further step.
+
     Returns:
         Whether Ctrl-C ended it early.
 
@@ -87,8 +90,12 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         TrainingError: If the loss is no longer a number.
     """
     hparams, plan, budget, begun = loop.hparams, loop.plan, loop.budget, loop.begun
+    budget.start(begun.elapsed_s if begun else 0.0)
     if begun:
         forget_after(loop.run.metrics, begun.step)
+        if budget.position(begun.step) >= 1:
+            _take_average(loop.network, begun.checkpoint)
+            return False
     averaging = EMAWeightAveraging(decay=hparams.ema_decay)
     ending = Ending(budget)
     display = Display(progress, budget)
@@ -115,6 +122,15 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         checkpoint = begun.checkpoint if begun else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
     return ending.interrupted
+
+
+def _take_average(network: Learner, checkpoint: Path) -> None:
+    """Load what the averaging callback put in the place of a checkpoint's weights."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    own = "network."
+    network.load_state_dict(
+        {name.removeprefix(own): w for name, w in stored.items() if name.startswith(own)}
+    )
 
 
 def read_checkpoint(file: Path) -> Begun:

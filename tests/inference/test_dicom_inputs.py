@@ -27,7 +27,9 @@ class AboveHalf:
         assert not with_probabilities
         subject = read_subject(case, with_label=False)
         label = (subject.image[0] > 2000).astype(np.int32)
-        return Prediction(case.name, label, None, subject.geometry, subject.warnings)
+        return Prediction(
+            case.name, label, None, subject.geometry, tuple(map(str, subject.warnings))
+        )
 
 
 class Recorder(Silent):

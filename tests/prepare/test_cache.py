@@ -2,36 +2,26 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from plans import plan_for_tests
-from subjects import ellipsoids, oblique
+from prepare.files import GEOMETRY, entries, save, two_cases
+from subjects import ellipsoids
 
 from medseg.errors import MedsegError
 from medseg.measure import digest
 from medseg.plan.plan import Normalisation
 from medseg.prepare import cache
-from medseg.prepare.cache import prepare_cases
+from medseg.prepare.cache import StoredCase, prepare_cases
 from medseg.prepare.foreground import foreground
-from medseg.prepare.pipeline import prepare
-from medseg.scans.case import Case
+from medseg.prepare.pipeline import place, prepare
 from medseg.scans.read import read_subject
-
-GEOMETRY = oblique((9, 8, 7), (1.0, 1.0, 2.0))
 
 
 @pytest.fixture
 def cases(tmp_path):
     """Two labelled cases on disk."""
-    label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
-    made = []
-    for index, name in enumerate(("a", "sub/b")):
-        case = Case(name, (tmp_path / f"{index}.nii.gz",), (tmp_path / f"{index}_seg.nii.gz",))
-        save(case.images[0], np.random.default_rng(index).normal(size=GEOMETRY.size))
-        save(case.labels[0], label)
-        made.append(case)
-    return made
+    return two_cases(tmp_path)
 
 
 @pytest.fixture
@@ -39,27 +29,22 @@ def work(monkeypatch):
     """The names of the cases that were prepared, and of the files that were hashed."""
     done = []
 
-    def prepare_and_tell(subject, plan):
+    def place_and_tell(subject, plan):
         done.append(subject.name)
-        return prepare(subject, plan)
+        return place(subject, plan)
 
     def hash_and_tell(path, hash_file=digest._hash):
         done.append(path.name)
         return hash_file(path)
 
-    monkeypatch.setattr(cache, "prepare", prepare_and_tell)
+    monkeypatch.setattr(cache, "place", place_and_tell)
     monkeypatch.setattr(digest, "_hash", hash_and_tell)
     return done
 
 
-def save(path, values):
-    dtype = np.float32 if values.dtype.kind == "f" else np.int16
-    image = nib.Nifti1Image(values.astype(dtype), GEOMETRY.affine)
-    nib.save(image, path)
-
-
-def entries(folder):
-    return sorted(folder.glob("*/*"))
+def age(path, days):
+    then = path.stat().st_mtime - days * 24 * 3600
+    os.utime(path, (then, then))
 
 
 def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
@@ -161,15 +146,75 @@ def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
 def test_old_entries_of_a_case_make_room(cases, tmp_path):
     folder = tmp_path / "cache"
     for spacing in (1.0, 1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
         prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
         newest = max(entries(folder), key=lambda entry: entry.stat().st_mtime_ns)
     assert len(entries(folder)) == 3
     assert newest in entries(folder)
 
 
+def test_an_entry_that_a_training_uses_is_never_tidied_away(cases, tmp_path):
+    folder = tmp_path / "cache"
+    (used,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    for spacing in (1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
+        assert used.prepared.image.any()
+        prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
+    assert used.folder.exists()
+
+
+def test_what_a_killed_run_left_half_written_goes_after_some_days(cases, tmp_path):
+    parts = tmp_path / "cache" / "parts"
+    old, young = parts / "1-old", parts / "1-young"
+    for part in (old, young):
+        part.mkdir(parents=True)
+    age(old, days=3)
+    prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    assert [path.name for path in parts.iterdir()] == ["1-young"]
+
+
+def test_two_runs_that_prepare_the_same_case_share_the_first_one_s_entry(
+    cases, tmp_path, monkeypatch
+):
+    folder = tmp_path / "cache"
+    first: list[StoredCase] = []
+
+    def overtaken(subject, plan):
+        if not first:
+            first.append(subject)
+            first[:] = prepare_cases(cases[:1], plan, folder)[0]
+        return place(subject, plan)
+
+    monkeypatch.setattr(cache, "place", overtaken)
+    (second,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    assert second == first[0]
+    assert len(entries(folder)) == 1
+    assert list((folder / "parts").iterdir()) == []
+
+
+def test_several_masks_are_stored_as_they_would_be_prepared_together(cases, tmp_path):
+    masks = []
+    for index in (1, 2):
+        masks.append(tmp_path / f"mask{index}.nii.gz")
+        label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
+        save(masks[-1], 255 * (label == index).astype(np.int16))
+    case = replace(cases[0], labels=tuple(masks))
+    for task, layers in (("multiclass", 1), ("multilabel", 2)):
+        plan = plan_for_tests(task=task, spacing_mm=(1.3, 0.8, 1.0))
+        (found,), _ = prepare_cases([case], plan, tmp_path / "cache")
+        expected = prepare(read_subject(case), plan)
+        assert expected.label.shape[0] == layers
+        np.testing.assert_array_equal(found.prepared.label, expected.label)
+        rows, ends, voxels = foreground(expected.label, plan)
+        np.testing.assert_array_equal(found.foreground, rows)
+        assert (found.ends, found.class_voxels) == (ends, voxels)
+
+
 def test_an_image_s_separate_data_file_counts(tmp_path):
     header, data = tmp_path / "scan.mhd", tmp_path / "voxels.raw"
-    header.write_text("ObjectType = Image\nElementDataFile = voxels.raw\n")
+    header.write_text("ObjectType = Image\nDimSize = 1 1 1\nElementDataFile = voxels.raw\n")
     data.write_bytes(b"1")
     digests = digest.FileDigests(tmp_path / "index.json")
     before = digests.of(header)
@@ -202,32 +247,6 @@ def test_unlabelled_cases_are_stored_without_label(cases, tmp_path):
     stored, _ = prepare_cases([replace(cases[0], labels=())], plan_for_tests(), tmp_path / "cache")
     assert stored[0].prepared.label is None
     assert stored[0].foreground.shape == (0, 3)
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_foreground_rows_lie_in_their_class(task):
-    random = np.random.default_rng(0)
-    layers, high = (1, 3) if task == "multiclass" else (2, 2)
-    label = random.integers(0, high, size=(layers, 20, 25, 30)).astype(np.uint8)
-    rows, ends, _ = foreground(label, plan_for_tests(task=task))
-    assert rows.dtype == np.int32
-    assert len(rows) == 2 * 4000
-    assert ends == ((0, 4000, 8000) if task == "multiclass" else (4000, 8000))
-    index, voxel = np.repeat((1, 2) if task == "multiclass" else (0, 1), 4000), rows.T
-    found = label[0][tuple(voxel)] if task == "multiclass" else label[(index, *voxel)]
-    np.testing.assert_array_equal(found, index if task == "multiclass" else 1)
-    for one in (rows[:4000], rows[4000:]):
-        assert len(np.unique(one, axis=0)) == len(one)
-    np.testing.assert_array_equal(rows, foreground(label, plan_for_tests(task=task)).rows)
-
-
-def test_a_rare_class_has_all_its_voxels():
-    label = np.zeros((1, 4, 4, 4), dtype=np.uint8)
-    label[0, 1, 2, 3] = label[0, 3, 0, 0] = 2
-    found = foreground(label, plan_for_tests())
-    assert found.rows.tolist() == [[1, 2, 3], [3, 0, 0]]
-    assert found.ends == (0, 0, 2)
-    assert found.voxels == (62, 0, 2)
 
 
 def test_stored_cases_keep_no_file_open(cases, tmp_path):

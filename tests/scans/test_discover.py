@@ -262,9 +262,9 @@ def test_a_broken_dataset_json_is_one_line(tmp_path, text):
         ([], "empty"),
         (["notes.txt"], "no image files"),
         (["images/a.png", "labels/b.png"], "image without label"),
-        (["images/a.png"], "image without label"),
+        (["images/a.png"], "no labels seen"),
         (["images/a.png", "img/a.png", "labels/a.png"], "images, img, labels"),
-        (["scans/a.png", "1st_manual/a.png", "mask/a.png"], "1st_manual, mask"),
+        (["scans/a.png", "labels/a.png", "mask/a.png"], "labels, mask"),
     ],
 )
 def test_nothing_to_train_on_is_said(tmp_path, names, match):

@@ -7,7 +7,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.case import Case
 from medseg.scans.formats import WORLD_SUFFIXES
-from medseg.scans.read import read_label_map, read_subject
+from medseg.scans.read import layer_count, read_label_map, read_subject
 from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, grid, random_label
 from tests.scans.files import RANDOM, image_file, photo, refusal
@@ -78,9 +78,9 @@ def test_a_label_of_twice_the_resolution_is_resampled_by_place(tmp_path):
     assert subject.label is not None
     np.testing.assert_array_equal(subject.label[0], label[1::3, 1::3, 1::3])
     (warning,) = subject.warnings
-    assert "label.nii: on another grid" in warning
-    assert "nearest neighbour" in warning
-    assert "covers 100%" in warning
+    assert warning.subject == "label.nii"
+    assert warning.what == "on another grid than the first image, resampled (nearest neighbour)"
+    assert "covers 100%" in warning.detail
 
 
 def test_voxels_that_are_equally_near_vote(tmp_path):
@@ -117,7 +117,7 @@ def test_the_part_of_an_image_that_a_label_leaves_out_is_zero(tmp_path):
     assert subject.label is not None
     assert (subject.label[0, :2] == 0).all()
     assert (subject.label[0, 2:] == 7).all()
-    assert "covers 60%" in subject.warnings[0]
+    assert "covers 60%" in subject.warnings[0].detail
 
 
 def test_another_channel_is_brought_onto_the_grid_of_the_first(tmp_path):
@@ -130,7 +130,7 @@ def test_another_channel_is_brought_onto_the_grid_of_the_first(tmp_path):
     subject = read_subject(Case("case", (image, second)))
     expected = inner.to_world(np.moveaxis(np.indices(inner.size), 0, -1)) @ (0.3, -0.2, 0.5)
     np.testing.assert_allclose(subject.image[1], expected, atol=1e-3)
-    assert "second.nii: on another grid" in subject.warnings[0]
+    assert str(subject.warnings[0]).startswith("second.nii: on another grid")
 
 
 def test_grids_that_do_not_overlap_are_refused(tmp_path):
@@ -165,7 +165,8 @@ def test_broken_voxels_become_the_minimum_of_their_channel(tmp_path, suffix, bad
     whole[1, :2, :, 0] = image[1][np.isfinite(image[1])].min()
     np.testing.assert_array_equal(subject.image, whole)
     assert len(subject.warnings) == 1
-    assert f"a{suffix} channel 1: 13.3% of voxels were NaN or infinite" in subject.warnings[0]
+    assert subject.warnings[0].subject == f"a{suffix} channel 1"
+    assert subject.warnings[0].detail == "13.3% of voxels"
 
 
 def test_half_may_be_broken_and_no_more(tmp_path):
@@ -173,7 +174,7 @@ def test_half_may_be_broken_and_no_more(tmp_path):
     image[0, :2] = np.nan
     geometry = Geometry((4, 4, 4))
     half = write_image(image, geometry, tmp_path / "half.nii.gz")
-    assert "50% of voxels" in read_subject(Case("case", (half,))).warnings[0]
+    assert read_subject(Case("case", (half,))).warnings[0].detail == "50% of voxels"
     image[0, 2, 0, 0] = np.nan
     more = write_image(image, geometry, tmp_path / "more.nii.gz")
     assert "more.nii.gz: 51.6% of the voxels are NaN or infinite" in refusal(more)
@@ -216,3 +217,39 @@ def test_scaled_nifti_is_in_its_own_unit(tmp_path):
     stored = nib.load(tmp_path / "a.nii.gz").get_fdata()
     subject = read_subject(Case("case", (tmp_path / "a.nii.gz",)))
     np.testing.assert_array_equal(subject.image[0], stored)
+
+
+# --- labels that name their classes
+
+
+def seg_nrrd(path, values: np.ndarray, names: dict[str, int]):
+    """As 3D Slicer writes one; LPS, one layer."""
+    lines = [
+        "NRRD0004", "type: unsigned char", "dimension: 3", "space: left-posterior-superior",
+        "sizes: " + " ".join(map(str, values.shape)), "encoding: raw",
+        "space directions: (1,0,0) (0,1,0) (0,0,1)", "space origin: (0,0,0)",
+    ]  # fmt: skip
+    for index, (name, value) in enumerate(names.items()):
+        lines += [f"Segment{index}_Name:={name}", f"Segment{index}_LabelValue:={value}"]
+        lines += [f"Segment{index}_Layer:=0", f"Segment{index}_ID:=s{index}"]
+    path.write_bytes("\n".join([*lines, "", ""]).encode() + values.tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_segments_are_read_by_name_and_an_absent_file_has_none(tmp_path, layered):
+    values = np.zeros((5, 4, 3), np.uint8)
+    values[1, 1, 1], values[2, 2, 2] = 1, 2
+    label = seg_nrrd(tmp_path / "a.seg.nrrd", values, {"tumour": 1, "liver": 2})
+    image = tmp_path / "image.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((3, 4, 5), np.int16)), image)
+    case = Case("a", (image,), (label,), segments=("liver", "spleen", "tumour"), layered=layered)
+    subject = read_subject(case)
+    assert len(subject.label) == layer_count(case) == (3 if layered else 1)
+    found = {tuple(place): int(subject.label[tuple(place)]) for place in np.argwhere(subject.label)}
+    assert found == (
+        {(2, 1, 1, 1): 1, (0, 2, 2, 2): 1} if layered else {(0, 1, 1, 1): 3, (0, 2, 2, 2): 1}
+    )
+    absent = Case("b", (image,), (None,), segments=("liver", "tumour"), layered=layered)
+    assert layer_count(absent) == len(read_subject(absent).label)
+    assert layer_count(Case("c", (image,), (), segments=("liver",), layered=layered)) == 0
