@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from medseg.errors import MedsegError
 from medseg.scans.case import Problem
-from medseg.scans.formats import suffix_of
-from medseg.scans.names import Part, file_stem, is_image_file, natural_key
+from medseg.scans.formats import first_file, named_path, suffix_of
+from medseg.scans.names import Part, is_image_file, natural_key
 
 OWN_NAMES = "name the two folders with --images and --labels (and --pattern for the files in them)"
 """The way out of every reading that fails."""
@@ -112,7 +112,11 @@ def look(folder: Path) -> Tree:
     found = list(_below(folder, DEEPEST, ()))
     taken = [path for path in found if is_image_file(path)]
     known = set(taken)
-    others = [path for path in found if path not in known and _may_be_a_scan(path)]
+    others = [
+        path
+        for path in found
+        if path not in known and _may_be_a_scan(path) and first_file(path) not in known
+    ]
     return Tree(folder, tuple(named_below(folder, taken)), tuple(named_below(folder, others)))
 
 
@@ -134,7 +138,9 @@ def check_folder(folder: Path) -> None:
 def named_below(root: Path, paths: Sequence[Path]) -> list[File]:
     """Name files by where they are below `root`."""
     start = len(root.parts)
-    return [File(p, "/".join((*p.parts[start:-1], file_stem(p)))) for p in paths]
+    named = [(path, named_path(path).parts[start:]) for path in paths]
+    # The only series of a folder goes by the folder, even if that is the root.
+    return [File(path, "/".join(parts or (root.name,))) for path, parts in named]
 
 
 def top_folder(file: File) -> str:
