@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from medseg import __version__
-from medseg.errors import MedsegError, SettingsError, TrainingError
+from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
+from medseg.files import machine_error, whole_file, write_text
 from medseg.flags import parse_flags
 from medseg.hparams import Device, HParams, Overlap, Tta
+from medseg.progress import one_line
 from medseg.quantities import Bytes
 from medseg.settings import Settings
 from medseg.settings_file import resolve, settings_file
@@ -95,33 +97,35 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
         return 0
     try:
         if name not in COMMANDS:
-            raise SettingsError(f"{name or 'no command'}: not a command; see `{typed} --help`")
+            raise SettingsError(name or "no command", "not a command", f"see `{typed} --help`")
         return COMMANDS[name](program or f"{typed} {name}", arguments[1:])
-    except TrainingError as error:
-        message, status = str(error), 1
+    except (TrainingError, MachineError) as error:
+        failure, status = error, 1
     except MedsegError as error:
-        message, status = str(error), 2
-    except OSError as error:
-        where, why = error.filename or name, error.strerror or error
-        message, status = f"{where}: {why}; check its permissions and the free space", 1
-    except MemoryError:
-        message, status = f"{name}: out of memory; close other programs or crop the scans", 1
+        failure, status = error, 2
     except KeyboardInterrupt:
-        message, status = "interrupted", 130
-    sys.stderr.write(f"{message}\n")
+        failure, status = MedsegError("interrupted"), 130
+    except Exception as error:
+        failure, status = _of_machine(error, name), 1
+        if failure is None:  # a defect of ours
+            raise
+    for one in failure.each:
+        sys.stderr.write(f"{one_line(str(one))}\n")
     return status
 
 
 def init(program: str, argv: Sequence[str]) -> int:
     """Write hparam.py, the settings file, into the working directory."""
     parse_flags(program, _summary(init), argv, [])
+    file = Path("hparam.py")
+    if file.exists():
+        raise SettingsError("hparam.py", "exists already", "move it away to start afresh")
     try:
-        with Path("hparam.py").open("x", encoding="utf-8") as file:
-            file.write(settings_file())
-    except FileExistsError:
-        raise SettingsError("hparam.py: exists already; move it away to start afresh") from None
+        write_text(file, settings_file())
     except OSError as error:
-        raise SettingsError(f"hparam.py: {error.strerror}; choose another folder") from None
+        raise machine_error(error, "hparam.py") or SettingsError(
+            "hparam.py", f"cannot be written ({error.strerror})", "choose another folder"
+        ) from None
     sys.stdout.write("wrote hparam.py: edit it, then `medseg train`\n")
     return 0
 
@@ -187,15 +191,17 @@ def evaluate(program: str, argv: Sequence[str]) -> int:
 
     if options.output is not None:
         if options.output.is_dir():
-            raise SettingsError(f"output = {options.output}: is a folder; name a JSON file in it")
+            raise SettingsError(
+                f"output = {options.output}", "is a folder", "name a JSON file in it"
+            )
         check_writable(options.output.parent)
     terminal = Terminal()
     summary, problems = evaluate_folders(
         options.prediction, options.reference, options.classes, options.tolerance_mm, terminal
     )
     terminal.table(*summary_table(summary))
-    for name, what, remedy in problems:
-        terminal.warn(f"{name}: {what}; {remedy}")
+    for problem in problems:
+        terminal.warn(str(problem))
     if options.output is not None:
         summary.save(options.output)
     return int(bool(problems))
@@ -218,9 +224,20 @@ def _overlay(plan: "Plan") -> "AfterWriting":
     def write(case: "Case", prediction: "Prediction", target: Path) -> None:
         image = read_subject(case, with_label=False).image
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
-        target.write_bytes(picture)
+        with whole_file(target) as part:
+            part.write_bytes(picture)
 
     return write
+
+
+def _of_machine(error: Exception, command: str) -> MachineError | None:
+    """What no room has named: the machine's failure, or a file that may not be read or written."""
+    where = str(getattr(error, "filename", None) or command)
+    failure = machine_error(error, where)
+    if failure is None and isinstance(error, OSError):
+        why = error.strerror or str(error) or type(error).__name__
+        failure = MachineError(where, why, "check its permissions and the free space")
+    return failure
 
 
 def _usage(typed: str) -> str:

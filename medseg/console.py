@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from medseg.progress import plain_table
+from medseg.progress import one_line, plain_table
 
 Item = TypeVar("Item")
 _PATIENCE_S = 2.0
@@ -56,7 +56,7 @@ class Terminal:
             yield from self._lines(items, what, total)
             return
         start = time.monotonic()
-        task = self._bars.add_task(escape(what), total=total, visible=False, status="")
+        task = self._bars.add_task(_cell(what), total=total, visible=False, status="")
         self._open.append(task)
         try:
             for item in items:
@@ -75,25 +75,25 @@ class Terminal:
         """Show the words beside the innermost bar."""
         self._status = message
         if self._open:
-            self._bars.update(self._open[-1], status=escape(message))
+            self._bars.update(self._open[-1], status=_cell(message))
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table."""
         if not self._console.is_terminal:
             self._plain(plain_table(title, header, rows))
             return
-        table = Table(*map(escape, header), title=escape(title), title_justify="left")
+        table = Table(*map(_cell, header), title=_cell(title), title_justify="left")
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*map(_cell, row))
         self._console.print(table)
 
     def note(self, message: str) -> None:
         """Say one line."""
-        self._plain(message)
+        self._plain(one_line(message))
 
     def warn(self, message: str) -> None:
         """Say one line, in yellow."""
-        self._plain(message, style="yellow")
+        self._plain(one_line(message), style="yellow")
 
     def _lines(self, items: Iterable[Item], what: str, total: int | None) -> Iterator[Item]:
         last = time.monotonic()
@@ -108,3 +108,7 @@ class Terminal:
     def _plain(self, text: str, style: str | None = None) -> None:
         # soft_wrap: one message is one line, however narrow the terminal or the log.
         self._console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+def _cell(text: str) -> str:
+    return escape(one_line(text))

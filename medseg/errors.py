@@ -1,5 +1,10 @@
 """The errors a user can cause and mend. Anything else is our defect and keeps its traceback."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
+Self = TypeVar("Self", bound="MedsegError")
+
 
 class MedsegError(ValueError):
     """Something the user gave cannot be used. Fields, of which only a terminal makes one line.
@@ -8,16 +13,30 @@ class MedsegError(ValueError):
         subject: What it is about: a file's name, a setting with its value, a folder.
         what: What is wrong with it, and the rule.
         remedy: What to do.
+        others: What else is wrong, found at the same time.
     """
+
+    others: "tuple[MedsegError, ...]" = ()
 
     def __init__(self, subject: str, what: str = "", remedy: str = "") -> None:
         super().__init__(subject, what, remedy)
         self.subject, self.what, self.remedy = subject, what, remedy
 
+    @classmethod
+    def all_of(cls: type[Self], errors: Sequence[Self]) -> Self:
+        """One error that says all of them: the first, with the others beside it."""
+        first, *others = errors
+        first.others = tuple(others)
+        return first
+
+    @property
+    def each(self) -> "tuple[MedsegError, ...]":
+        """Everything that is wrong, one by one."""
+        return (self, *self.others)
+
     def __str__(self) -> str:
-        """One line: `subject: what; remedy`."""
-        said = ": ".join(part for part in (self.subject, self.what) if part)
-        return "; ".join(part for part in (said, self.remedy) if part)
+        """One line for each thing wrong: `subject: what; remedy`."""
+        return "\n".join(_line(error) for error in self.each)
 
 
 class SettingsError(MedsegError):
@@ -44,3 +63,8 @@ class MachineError(MedsegError):
     def __init__(self, subject: str, what: str, remedy: str, *, passing: bool = False) -> None:
         super().__init__(subject, what, remedy)
         self.passing = passing
+
+
+def _line(error: MedsegError) -> str:
+    said = ": ".join(part for part in (error.subject, error.what) if part)
+    return "; ".join(part for part in (said, error.remedy) if part)

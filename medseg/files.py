@@ -5,31 +5,62 @@ leaves the old one. Permissions follow the umask, as with any other program.
 """
 
 import errno
+import glob
 import os
 import shutil
-import tempfile
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from medseg.errors import MachineError
+from medseg.errors import MachineError, MedsegError
 
-_MACHINE = {
-    "EMFILE": ("too many open files", "raise the limit with `ulimit -n`"),
-    "ENFILE": ("too many open files on this machine", "close other programs"),
-    "ENOMEM": ("out of memory", "close other programs"),
-    "ENOSPC": ("no space left on the disk", "free some"),
-    "EDQUOT": ("the disk quota is used up", "free some space"),
-    "EROFS": ("the disk is read-only", "choose another folder"),
-    "EIO": ("the disk failed", "check it, or its connection"),
-    "ESTALE": ("the network share went away", "mount it again"),
-    "ETIMEDOUT": ("the network share does not answer", "check its connection"),
-    "EHOSTDOWN": ("the network share does not answer", "check its connection"),
-    "ENXIO": ("the disk went away", "check its connection"),
-    "ENODEV": ("the disk went away", "check its connection"),
+
+class _Failure(NamedTuple):
+    what: str
+    remedy: str
+    passing: bool = False
+
+
+_NO_MEMORY = _Failure("out of memory", "close other programs, or take smaller scans")
+_NO_SPACE = _Failure("no space left on the disk", "free some")
+_SHARE_GONE = _Failure("the network share went away", "mount it again", passing=True)
+_SILENT_SHARE = _Failure("the network share does not answer", "check its connection", passing=True)
+_DISK_GONE = _Failure("the disk went away", "check its connection")
+_NAMED = {
+    "EMFILE": _Failure("too many open files", "raise the limit with `ulimit -n`"),
+    "ENFILE": _Failure("too many open files on this machine", "close other programs"),
+    "ENOMEM": _NO_MEMORY,
+    "ENOSPC": _NO_SPACE,
+    "EDQUOT": _Failure("the disk quota is used up", "free some space"),
+    "EFBIG": _Failure("this disk, or a limit, allows no file as large", "choose another disk"),
+    "EIO": _Failure("the disk failed", "check it, or its connection", passing=True),
+    "ESTALE": _SHARE_GONE,
+    "ETIMEDOUT": _SILENT_SHARE,
+    "EHOSTDOWN": _SILENT_SHARE,
+    "ENXIO": _DISK_GONE,
+    "ENODEV": _DISK_GONE,
+    "EROFS": _Failure("the disk is read-only", "choose another folder"),
 }
-"""Names of system errors, some of which Windows does not know, that are never a file's fault."""
-_PASSING = {"EIO", "ESTALE", "ETIMEDOUT", "EHOSTDOWN"}
+_BY_NUMBER = {  # Windows lacks some of these names
+    getattr(errno, name): failure for name, failure in _NAMED.items() if hasattr(errno, name)
+}
+_ON_WINDOWS = {  # what its own numbers lose when they become an errno
+    14: _NO_MEMORY,
+    39: _NO_SPACE,
+    53: _SHARE_GONE,
+    59: _SHARE_GONE,
+    64: _SHARE_GONE,
+    1117: _NAMED["EIO"],
+    1455: _NO_MEMORY,
+}
+_IN_WORDS = {
+    os.strerror(getattr(errno, name)): _NAMED[name]
+    for name in ("EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EDQUOT", "ESTALE")
+    if hasattr(errno, name)
+} | {"out of memory": _NO_MEMORY, "allocate memory": _NO_MEMORY}
+"""What libraries that know no numbers (torch, ITK, safetensors) say."""
 
 
 def machine_error(error: BaseException | None, subject: str) -> MachineError | None:
@@ -45,36 +76,56 @@ def machine_error(error: BaseException | None, subject: str) -> MachineError | N
     while error is not None and id(error) not in seen:
         if isinstance(error, MachineError):
             return error
-        if isinstance(error, MemoryError):
-            return MachineError(subject, "out of memory", "close other programs")
-        name = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
-        if name in _MACHINE:
-            return MachineError(subject, *_MACHINE[name], passing=name in _PASSING)
+        failure = _failure(error)
+        if failure is not None:
+            return MachineError(subject, failure.what, failure.remedy, passing=failure.passing)
         seen.add(id(error))
         error = error.__cause__ or error.__context__
     return None
+
+
+def _failure(error: BaseException) -> _Failure | None:
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
+    if isinstance(error, MedsegError):  # its words are ours; its cause may say more
+        return None
+    if isinstance(error, OSError):
+        number: int = getattr(error, "winerror", None) or 0
+        if error.errno is not None or number:
+            return _ON_WINDOWS.get(number) or _BY_NUMBER.get(error.errno or 0)
+    elif not isinstance(error, RuntimeError) and type(error).__module__ == "builtins":
+        return None
+    said = str(error)
+    return next((failure for words, failure in _IN_WORDS.items() if words in said), None)
 
 
 @contextmanager
 def whole_file(target: Path, *, durable: bool = False) -> Generator[Path, None, None]:
     """A path to write to, which takes `target`'s place if the block ends well.
 
+    What a killed process left beside the same file is removed.
+
     Args:
         target: File to write or replace; its folder must exist.
         durable: Reach the disk before the rename: for what a power cut must not cost.
 
     Raises:
-        OSError: If it cannot be written.
+        MachineError: If the machine fails, such as for want of space; it names `target`.
+        OSError: If it cannot be written for another reason.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield part
-        if durable:
-            _to_disk(part)
-        part.replace(target)
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    part = _part(target)
+    with _naming(target, part):
+        try:
+            part.touch()
+            mode = part.stat().st_mode
+            yield part
+            part.chmod(mode)  # some libraries write for the owner alone
+            if durable:
+                _to_disk(part)
+            part.replace(target)
+        finally:
+            with suppress(OSError):
+                part.unlink()
 
 
 @contextmanager
@@ -88,22 +139,86 @@ def whole_files(target: Path) -> Generator[Path, None, None]:
         target: File to write or replace, moved last; missing folders are made.
 
     Raises:
-        OSError: If it cannot be written.
+        MachineError: If the machine fails, such as for want of space; it names `target`.
+        OSError: If it cannot be written for another reason.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".medseg-"))
-    try:
-        yield folder / target.name
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
-            path.replace(target.parent / path.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = _part(target)
+    with _naming(target, folder):
+        try:
+            folder.mkdir(parents=True)
+            yield folder / target.name
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == target.name):
+                path.replace(target.parent / path.name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, whole or not at all."""
+    """Write a text, whole or not at all.
+
+    Raises:
+        MachineError, OSError: As `whole_file`.
+    """
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file that grows, such as a log; a full disk may cut this one.
+
+    Raises:
+        MachineError, OSError: As `whole_file`.
+    """
+    with _naming(path, path), path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
+@contextmanager
+def _naming(target: Path, part: Path) -> Generator[None, None, None]:
+    """Errors name the file that was asked for, not the one beside it."""
+    try:
+        yield
+    except Exception as error:
+        failure = machine_error(error, str(target))
+        if failure is not None:
+            raise failure from error
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and str(error.filename or part).startswith(str(part))
+        ):
+            error.filename, error.filename2 = str(target), None
+        raise
+
+
+def _part(target: Path) -> Path:
+    """The place beside a file where this process writes it; those of killed ones are emptied."""
+    name = target.name
+    if len(os.fsencode(name)) > 200:  # room for what is added
+        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    for left in target.parent.glob(f".{glob.escape(name)}.*.part"):
+        if _is_abandoned(left):
+            with suppress(OSError):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return target.with_name(f".{name}.{os.getpid()}.part")
+
+
+def _is_abandoned(part: Path) -> bool:
+    """Whether the process that wrote it is gone."""
+    process = part.suffixes[-2][1:]
+    if not process.isdecimal():
+        return False
+    if int(process) == os.getpid():  # of one before us that had the same number
+        return True
+    if os.name == "nt":  # no file that someone has open can be deleted there
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _to_disk(path: Path) -> None:

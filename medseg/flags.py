@@ -63,7 +63,7 @@ def parse_flags(
         names = ["--" + name.replace("_", "-") for name in fields]
         near = difflib.get_close_matches(unknown[0], names, n=1, cutoff=0.5)
         remedy = f"did you mean {near[0]}?" if near else f"see `{command} --help`"
-        raise SettingsError(f"{unknown[0]}: {command} has no such option; {remedy}")
+        raise SettingsError(unknown[0], f"{command} has no such option", remedy)
     return dict(given)
 
 

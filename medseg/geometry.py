@@ -5,7 +5,7 @@ NIfTI; `lps_*` give ITK's view of the same grid. Voxel positions are indices, wh
 centres.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from typing import Any, TypeVar
@@ -56,6 +56,9 @@ class Geometry:
         origin: World position (RAS, mm) of the centre of voxel (0, 0, 0).
         direction: Rows of the 3x3 matrix whose columns are the axes' unit directions in RAS.
         world: False for files without a world frame (PNG, JPEG, TIFF).
+        placed: False where a file of a format with a world frame does not state its position (a
+            NIfTI with both codes 0, Analyze): sizes and spacing hold, origin and direction are no
+            more than what ITK makes of it, and voxels of an equal grid belong together by index.
     """
 
     size: Size
@@ -63,9 +66,12 @@ class Geometry:
     origin: Vector = (0.0, 0.0, 0.0)
     direction: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     world: bool = True
+    placed: bool = True
 
     @classmethod
-    def from_affine(cls, size: Size, affine: Array, *, world: bool = True) -> "Geometry":
+    def from_affine(
+        cls, size: Size, affine: Array, *, world: bool = True, placed: bool = True
+    ) -> "Geometry":
         """From a 4x4 voxel-to-RAS matrix.
 
         Raises:
@@ -77,9 +83,8 @@ class Geometry:
             direction = matrix[:3, :3] / spacing
             # Of the unit directions, not of the matrix: micrometre voxels are tiny, not singular.
             if abs(np.linalg.det(direction)) > 1e-6:
-                return cls(
-                    size, _vector(spacing), _vector(matrix[:3, 3]), _matrix(direction), world
-                )
+                origin = _vector(matrix[:3, 3])
+                return cls(size, _vector(spacing), origin, _matrix(direction), world, placed)
         raise ValueError(f"affine must be finite and invertible, got {matrix.tolist()}")
 
     @cached_property
@@ -141,20 +146,20 @@ class Geometry:
             _vector(self.to_world(corner)),
             _matrix(direction),
             self.world,
+            self.placed,
         )
 
     def cropped(self, start: Size, size: Size) -> "Geometry":
         """The grid of a box that starts at voxel `start`."""
         origin = _vector(self.to_world(np.array(start)))
-        return Geometry(size, self.spacing_mm, origin, self.direction, self.world)
+        return replace(self, size=size, origin=origin)
 
     def resized(self, size: Size) -> "Geometry":
         """The same field of view, edge to edge, in another number of voxels."""
         spacing = np.array(self.spacing_mm) * np.array(self.size) / np.array(size)
         first = (np.array(self.size) / np.array(size) - 1) / 2
-        return Geometry(
-            size, _vector(spacing), _vector(self.to_world(first)), self.direction, self.world
-        )
+        origin = _vector(self.to_world(first))
+        return replace(self, size=size, spacing_mm=_vector(spacing), origin=origin)
 
     def same_grid(self, other: "Geometry", tolerance_voxels: float = 0.05) -> bool:
         """Whether both put every voxel at the same place, up to a share of a voxel.

@@ -18,6 +18,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from medseg.errors import SettingsError
+from medseg.files import machine_error, write_text
 from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
@@ -263,15 +264,20 @@ class HParams(Settings):
 
         Raises:
             SettingsError: If the file cannot be read or holds wrong values.
+            MachineError: If the machine fails to read it.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"{path}: cannot be read as JSON settings ({error}); choose another file"
+            values = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise machine_error(error, str(path)) or SettingsError(
+                str(path), f"cannot be read as JSON settings ({error})", "choose another file"
             ) from None
         return cls.build(values)
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write as JSON, whole or not at all.
+
+        Raises:
+            MachineError, OSError: As `whole_file`.
+        """
+        write_text(path, self.model_dump_json(indent=2) + "\n")

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from medseg.errors import SettingsError
+from medseg.errors import MedsegError, SettingsError
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -34,7 +34,7 @@ def pick_device(name: str) -> str:
     found = ["cpu", *(f"cuda:{index}" for index in range(gpus)), *(["mps"] if apple else [])]
     if name not in found and not (name == "cuda" and gpus):
         raise SettingsError(
-            f"device = {name}: this machine has {', '.join(found)}; choose of these"
+            f"device = {name}", f"this machine has {', '.join(found)}", "choose of these"
         )
     return name
 
@@ -95,6 +95,8 @@ def _container_memory() -> int:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out: torch has an error class of its own for GPUs only."""
+    if isinstance(error, MedsegError):  # its words are ours
+        return False
     words = ("out of memory", "allocate memory")
     return isinstance(error, MemoryError) or any(part in str(error) for part in words)
 

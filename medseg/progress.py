@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
+from medseg.files import append_line
+
 Item = TypeVar("Item")
 
 
@@ -83,25 +85,32 @@ class Logged:
 
     def note(self, message: str) -> None:
         """Log the line."""
-        self._log(message)
+        self._log(one_line(message))
         self._progress.note(message)
 
     def warn(self, message: str) -> None:
         """Log the line, marked."""
-        self._log(f"warning: {message}")
+        self._log(f"warning: {one_line(message)}")
         self._progress.warn(message)
 
     def _log(self, text: str) -> None:
-        with self._file.open("a", encoding="utf-8") as log:
-            log.write(text + "\n")
+        append_line(self._file, text)
+
+
+def one_line(text: str) -> str:
+    """The text as one line that a terminal can be trusted with, whatever a file's name holds."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
 
 
 def plain_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The table as aligned columns of plain text."""
-    lines = [list(header), *(list(row) for row in rows)]
+    lines = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     shown = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    return "\n".join([title, *shown])
+    return "\n".join([one_line(title), *shown])

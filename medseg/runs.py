@@ -5,7 +5,6 @@ metadata. Reading one executes nothing, and takes no more memory than the file i
 """
 
 import contextlib
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -15,9 +14,10 @@ from textwrap import shorten
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
-from medseg.errors import MedsegError
+from medseg.errors import MachineError, MedsegError, SettingsError
+from medseg.files import machine_error, whole_file, write_text
 from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
@@ -117,33 +117,46 @@ class Run:
             name: What the run is about.
 
         Raises:
-            MedsegError: If the folder holds a model already or cannot be written.
+            SettingsError: If the folder holds a model already or cannot be written.
+            MachineError: If the machine fails, such as for want of space.
         """
         given = output is not None
         run = cls(output or _unused(Path("runs"), name))
         output = run.folder
         if any(file.exists() for file in (run.model, run.checkpoint, run.log)):
-            raise MedsegError(
-                f"output {output} already holds a run: choose another --output, or add --resume"
-            )
+            other = "choose another --output"
+            more = ", or add --resume" if run.checkpoint.exists() else ", or remove it"
+            raise SettingsError(f"output = {output}", "already holds a run", other + more)
         try:
             output.mkdir(parents=True, exist_ok=given)
             run.log.touch()
         except OSError as error:
-            raise MedsegError(
-                f"output {output} cannot be written ({error.strerror}): choose another --output"
+            raise machine_error(error, f"output = {output}") or SettingsError(
+                f"output = {output}",
+                f"cannot be written ({error.strerror})",
+                "choose another --output",
             ) from None
         return run
 
     def discard(self) -> None:
-        """Leave no trace of a run that could not start; what else is in its folder stays."""
-        with contextlib.suppress(OSError):
-            self.log.unlink()
-            self.folder.rmdir()
+        """Leave no trace of a run that could not start; what else is in its folder stays.
+
+        A run that has learned something is left as it is.
+        """
+        if self.checkpoint.exists() or self.model.exists():
+            return
+        curves = self.folder / "tensorboard"
+        ours = (self.log, self.hparams, self.plan, self.split, self.metrics)
+        for file in (*ours, curves / "hparams.yaml", *curves.glob("events.out.tfevents.*")):
+            with contextlib.suppress(OSError):
+                file.unlink()
+        for folder in (curves, self.folder):
+            with contextlib.suppress(OSError):  # it holds something else
+                folder.rmdir()
 
     def become_latest(self) -> None:
-        """Be what `latest_run` finds, for a run that could start."""
-        with contextlib.suppress(OSError):  # a run is none the worse for it
+        """Be what `latest_run` finds, for a run that there is something of."""
+        with contextlib.suppress(OSError, MachineError):  # a run is none the worse for it
             write_text(self.folder.parent / "latest", self.folder.name)
 
 
@@ -158,25 +171,28 @@ def latest_run(folder: Path) -> Path:
     """The newest run in a folder of runs.
 
     Raises:
-        MedsegError: If there is none.
+        SettingsError: If there is none.
+        MachineError: If the machine fails to read it.
     """
-    with contextlib.suppress(OSError, ValueError):  # no such file, or no such text
+    try:
         name = (folder / "latest").read_text(encoding="utf-8").strip()
         if name not in ("", "..") and Path(name).name == name and (folder / name).is_dir():
             return folder / name
-    raise MedsegError(f"no run found in {folder}/: train one first, or name one with --model")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    except (OSError, ValueError) as error:  # no such file, or no such text
+        failure = machine_error(error, str(folder / "latest"))
+        if failure is not None:
+            raise failure from error
+    raise SettingsError(
+        f"{folder}/", "no run found there", "train one first, or name one with --model"
+    )
 
 
 def save_model(path: Path, network: Segmenter, card: ModelCard) -> None:
-    """Write a model file, whole or not at all: the network in the form that is fastest to run."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a model file, whole or not at all: the network in the form that is fastest to run.
+
+    Raises:
+        MachineError, OSError: As `whole_file`.
+    """
     folded = fold(network)
     aliases = _aliases(folded)
     tensors = {
@@ -184,8 +200,7 @@ def save_model(path: Path, network: Segmenter, card: ModelCard) -> None:
         for name, weight in folded.state_dict().items()
         if name not in aliases
     }
-    save_file(tensors, temporary, metadata={_DESCRIPTION: card.model_dump_json()})
-    temporary.replace(path)
+    _save_tensors(path, tensors, {_DESCRIPTION: card.model_dump_json()})
 
 
 def save_encoder(path: Path, network: nn.Module, description: str) -> None:
@@ -195,15 +210,24 @@ def save_encoder(path: Path, network: nn.Module, description: str) -> None:
         path: The file.
         network: With `encoder` and, if that reads one, `detail`.
         description: What it is, in words.
+
+    Raises:
+        MachineError, OSError: As `whole_file`.
     """
     weights = {
         name: weight.detach().cpu().contiguous()
         for name, weight in network.state_dict().items()
         if name.startswith(("encoder.", "detail."))
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(weights, temporary, metadata={"medseg-encoder": description})
-    temporary.replace(path)
+    _save_tensors(path, weights, {"medseg-encoder": description})
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with whole_file(path, durable=True) as part:
+        try:
+            save_file(tensors, part, metadata=metadata)
+        except SafetensorError as error:  # its own name for whatever the system says
+            raise machine_error(error, str(path)) or OSError(str(error)) from error
 
 
 def _aliases(network: nn.Module) -> set[str]:
@@ -222,11 +246,12 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
 
     Raises:
         MedsegError: If there is none, or it is not one of ours, or does not hold together.
+        MachineError: If the machine fails to read it, such as for want of memory.
     """
     file = Run(path).model if path.is_dir() else path
     if not file.is_file():
         raise MedsegError(
-            f"model {path}: no model file there; name a run folder or a .safetensors file"
+            f"model = {path}", "no model file there", "name a run folder or a .safetensors file"
         )
     try:
         with safe_open(file, framework="pt") as stored:
@@ -243,8 +268,9 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
         if strange:
             raise ValueError(f"weights without a place, or places without weights: {strange[0]}")
     except _UNFIT as error:
-        raise MedsegError(
-            f"model {file}: not a model file of this medseg ({shorten(str(error), 120)}); "
-            "train again, or name another"
+        raise machine_error(error, f"model = {file}") or MedsegError(
+            f"model = {file}",
+            f"not a model file of this medseg ({shorten(str(error), 120)})",
+            "train again, or name another",
         ) from None
     return network.float().eval(), card

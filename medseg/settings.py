@@ -30,8 +30,8 @@ class Settings(BaseModel):
     """Frozen settings, each documented under its field; unknown names are refused.
 
     Raises (when built):
-        ValidationError: Holding one SettingsError with a line `name = value: rule; remedy` for each
-            thing wrong; `build` raises the SettingsError itself.
+        ValidationError: Holding one SettingsError for all that is wrong: `name = value`, the rule,
+            the remedy of each; `build` raises the SettingsError itself.
     """
 
     model_config = ConfigDict(
@@ -45,15 +45,15 @@ class Settings(BaseModel):
         """Collect what is wrong with single fields and with combinations of the sound ones."""
         if not isinstance(values, dict):
             return handler(values)
-        lines: list[str] = []
+        wrong: list[SettingsError] = []
         failed: set[object] = set()
         try:
             settings = handler(values)
         except ValidationError as error:
             details = error.errors(include_url=False)
             places = [detail["loc"] for detail in details]
-            lines = [
-                cls._line(place, detail["input"], detail["msg"])
+            wrong = [
+                cls._error(place, detail["input"], detail["msg"])
                 for place, detail in zip(places, details, strict=True)
                 if not any(place == other[: len(place)] != other for other in places)
             ]
@@ -64,9 +64,9 @@ class Settings(BaseModel):
             if settings and not failed.intersection(rule.fields) and rule.broken(settings):
                 written = settings.model_dump(mode="json")
                 shown = ", ".join(f"{name} = {written[name]}" for name in rule.fields)
-                lines.append(f"{shown}: {rule.rule}; {rule.remedy}")
-        if lines:
-            raise SettingsError("\n".join(lines))
+                wrong.append(SettingsError(shown, rule.rule, rule.remedy))
+        if wrong:
+            raise SettingsError.all_of(wrong)
         return cast(Self, settings)
 
     @classmethod
@@ -74,8 +74,8 @@ class Settings(BaseModel):
         return {name for name, field in cls.model_fields.items() if field.is_required()}
 
     @classmethod
-    def _line(cls, location: tuple[int | str, ...], value: object, message: str) -> str:
-        """One wrong value as `name = value: rule; remedy`."""
+    def _error(cls, location: tuple[int | str, ...], value: object, message: str) -> SettingsError:
+        """One wrong value: `name = value`, rule, remedy."""
         name, inner = str(location[0]), location[1:]
         field = cls.model_fields.get(name)
         if field is None:
@@ -83,9 +83,9 @@ class Settings(BaseModel):
             remedy = (
                 f"did you mean {near[0]}?" if near else "the known ones are in docs/settings.md"
             )
-            return f"{name} = {value!r}: no setting has this name; {remedy}"
+            return SettingsError(f"{name} = {value!r}", "no setting has this name", remedy)
         if message == "Field required":
-            return f"{name}: is required; give it"
+            return SettingsError(name, "is required", "give it")
         where = name + "".join(f"[{part!r}]" for part in inner)
         rule = re.sub("^Input should|^(Tuple|List|String|Dictionary) should", "must", message)
         rule = re.sub("^Value error, | after validation|, unable to parse .*", "", rule)
@@ -96,14 +96,14 @@ class Settings(BaseModel):
             remedy = "correct it" if field.is_required() else "correct it or leave it out"
         else:
             remedy = f"the default is {field.default}"
-        return f"{where} = {value!r}: {rule}; {remedy}"
+        return SettingsError(f"{where} = {value!r}", rule, remedy)
 
     @classmethod
     def build(cls, values: Mapping[str, Any]) -> Self:
         """From raw values: typed ones, or text as on the command line.
 
         Raises:
-            SettingsError: One line per wrong value.
+            SettingsError: With one of `each` per wrong value.
         """
         try:
             return cls.model_validate(dict(values))
@@ -112,9 +112,14 @@ class Settings(BaseModel):
 
 
 def as_settings_error(error: ValidationError) -> SettingsError:
-    """The lines that Settings collected, out of pydantic's wrapping."""
-    causes = (detail.get("ctx", {}).get("error", detail["msg"]) for detail in error.errors())
-    return SettingsError("\n".join(str(cause) for cause in causes))
+    """What Settings collected, out of pydantic's wrapping."""
+    wrong: list[SettingsError] = []
+    for detail in error.errors():
+        cause = detail.get("ctx", {}).get("error")
+        if not isinstance(cause, SettingsError):
+            cause = SettingsError(f"{detail['input']!r}", detail["msg"], "see docs/settings.md")
+        wrong += [one for one in cause.each if isinstance(one, SettingsError)]
+    return SettingsError.all_of(wrong)
 
 
 def _choices(annotation: object) -> list[str]:

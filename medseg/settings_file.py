@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from medseg.errors import SettingsError
+from medseg.files import machine_error
 from medseg.flags import metavar
 from medseg.hparams import HParams
 from medseg.settings import as_settings_error
@@ -58,29 +59,36 @@ def read_settings_file(path: Path) -> HParams:
 
     Raises:
         SettingsError: If it cannot be run, or holds wrong values.
+        MachineError: If the machine fails to read it.
     """
     try:
         found = runpy.run_path(str(path)).get("hparams")
     except FileNotFoundError:
         raise SettingsError(
-            f"{path}: no such file; write one with `python -m medseg init`, or leave out --hparam"
+            str(path),
+            "no such file",
+            "write one with `python -m medseg init`, or leave out --hparam",
         ) from None
     except ValidationError as error:
         raise as_settings_error(error) from None
     except SyntaxError as error:
-        raise SettingsError(f"{path} line {error.lineno}: {error.msg}; mend this line") from None
-    except Exception as error:  # whatever the user's own file may do
+        line = f" line {error.lineno}" if error.lineno else ""
+        raise SettingsError(f"{path}{line}", error.msg, "mend this line") from None
+    except (Exception, SystemExit) as error:  # whatever the user's own file may do
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)
             if frame.filename == str(path)
         ]
         place = f" line {lines[-1]}" if lines else ""
-        raise SettingsError(f"{path}{place}: {error!r}; mend the file") from None
+        raise machine_error(error, str(path)) or SettingsError(
+            f"{path}{place}", f"{error!r}", "mend the file"
+        ) from None
     if not isinstance(found, HParams):
         raise SettingsError(
-            f"{path}: must set `hparams = HParams(...)`, got {found!r};"
-            " see what `python -m medseg init` writes"
+            str(path),
+            f"must set `hparams = HParams(...)`, got {found!r}",
+            "see what `python -m medseg init` writes",
         )
     return found
 

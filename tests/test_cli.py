@@ -74,8 +74,8 @@ def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (MedsegError("no"), 2),
-        (TrainingError("no"), 1),
+        (MedsegError("data", "is empty", "fill it"), 2),
+        (TrainingError("loss", "is nan", "lower the rate"), 1),
         (PermissionError(13, "Permission denied", "data"), 1),
         (OSError("odd"), 1),
         (MemoryError(), 1),

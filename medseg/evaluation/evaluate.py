@@ -3,20 +3,27 @@
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import MedsegError, ScanError
-from medseg.evaluation.pairing import Entry, Pair, pair
+from medseg.evaluation.entries import Entry
+from medseg.evaluation.pairing import Pair, pair
 from medseg.evaluation.scores import ClassScore, score_case, score_layers
 from medseg.evaluation.summary import Summary, summarise, summary_table
+from medseg.files import machine_error
 from medseg.geometry import Geometry
 from medseg.progress import Progress, Silent
+from medseg.scans.alignment import align
 from medseg.scans.case import Problem
+from medseg.scans.decode import Voxels
+from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
-from medseg.scans.read import read_label_map
+from medseg.scans.read import read_label_map, read_subject
 
 __all__ = [
     "ClassScore",
@@ -28,7 +35,7 @@ __all__ = [
     "summary_table",
 ]
 
-Labels = npt.NDArray[np.int32]
+Labels = npt.NDArray[np.integer[Any]]
 
 
 def evaluate_folders(
@@ -40,11 +47,14 @@ def evaluate_folders(
 ) -> tuple[Summary, tuple[Problem, ...]]:
     """Score label maps, or folders with one mask per class, paired by name.
 
+    A reference on another grid is resampled to its prediction's, as training does with labels.
+
     Args:
         prediction: A file or a folder.
-        reference: The same kind.
+        reference: The same kind; a dataset in any layout that trains, or a folder of labels.
         classes: Name -> value in the files, 0 included if it matters; for masks, the names to
-            score. None: every value but 0 that a reference holds, or every mask.
+            score. None: every value but 0 that a reference holds, or every mask, under the names
+            that the dataset gives them.
         tolerance_mm: Tolerance of the surface Dice; pixels for files without a world frame.
         progress: What to report to.
 
@@ -52,21 +62,28 @@ def evaluate_folders(
         The summary, and what was left out.
 
     Raises:
-        MedsegError: If a path does not exist, nothing pairs or the tolerance is no length.
+        MedsegError: If a path does not exist, nothing pairs or can be scored, or the tolerance is
+            no length.
     """
     progress = progress or Silent()
     if not (math.isfinite(tolerance_mm) and tolerance_mm >= 0):
-        raise MedsegError(f"tolerance must be finite and at least 0, got {tolerance_mm}; try 1")
-    pairs, problems = pair(prediction, reference)
-    values = classes if classes is not None else _classes_of(pairs, progress)
+        raise MedsegError(
+            f"tolerance = {tolerance_mm}", "tolerance must be finite and at least 0", "try 1"
+        )
+    pairs, problems, names = pair(prediction, reference)
+    values = classes if classes is not None else _classes_of(pairs, names, progress)
     scores: list[ClassScore] = []
     strays: set[int] = set()
     for one in progress.track(pairs, "scoring", len(pairs)):
-        scored = _score(one, values, classes, tolerance_mm, strays)
+        scored = _score(one, values, classes, tolerance_mm, strays, progress)
         if isinstance(scored, Problem):
             problems.append(scored)
         else:
             scores += scored
+    if not scores and problems:
+        name, what, remedy = problems[0]
+        more = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
+        raise MedsegError(name, f"{what}: nothing could be scored{more}", remedy)
     if strays and classes is None:
         progress.warn(
             f"predictions hold {_some(strays)}, which no reference does: counted as"
@@ -75,14 +92,19 @@ def evaluate_folders(
     return summarise(scores, tolerance_mm=tolerance_mm), tuple(problems)
 
 
-def _classes_of(pairs: Sequence[Pair], progress: Progress) -> dict[str, int]:
-    """Every value but 0 in the references' label maps."""
+def _classes_of(
+    pairs: Sequence[Pair], names: Mapping[int, str], progress: Progress
+) -> dict[str, int]:
+    """Every value but 0 in the references' label maps, named as their dataset names it."""
+    for one in pairs:
+        if one.reference.case and one.reference.case.segments:  # read by name, as values from 1
+            return {name: place + 1 for place, name in enumerate(one.reference.case.segments)}
     values: set[int] = set()
-    maps = [one.reference.files[0] for one in pairs if len(one.reference.files) == 1]
+    maps = [file for one in pairs for file in one.reference.files if not one.reference.classes]
     for path in progress.track(maps, "reading references", len(maps)):
         with suppress(ScanError):  # it is reported when the case is scored
-            values |= _values(read_label_map(path)[0])
-    return {f"class {value}": value for value in sorted(values)}
+            values |= _values(_label_map(path)[0]) if path else set()
+    return {names.get(value, f"class {value}"): value for value in sorted(values)}
 
 
 def _score(
@@ -91,63 +113,115 @@ def _score(
     classes: Mapping[str, int] | None,
     tolerance_mm: float,
     strays: set[int],
+    progress: Progress,
 ) -> Sequence[ClassScore] | Problem:
     try:
         if len(one.reference.files) == len(one.prediction.files) == 1:
-            return _score_maps(one, values, tolerance_mm, strays)
-        return _score_masks(one, classes, tolerance_mm)
+            return _score_maps(one, values, tolerance_mm, strays, progress)
+        return _score_masks(one, classes, tolerance_mm, progress)
     except ScanError as error:
+        failed = machine_error(error, one.reference.name)
+        if failed:
+            raise failed from error
         return Problem.from_error(one.reference.name, error)
 
 
 def _score_maps(
-    one: Pair, classes: Mapping[str, int], tolerance_mm: float, strays: set[int]
+    one: Pair,
+    classes: Mapping[str, int],
+    tolerance_mm: float,
+    strays: set[int],
+    progress: Progress,
 ) -> tuple[ClassScore, ...]:
-    prediction, reference, geometry = _read(one.prediction.files[0], one.reference.files[0])
+    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, progress)
     strays |= _values(prediction) - set(classes.values())
     return score_case(one.reference.name, prediction, reference, geometry, classes, tolerance_mm)
 
 
 def _score_masks(
-    one: Pair, classes: Mapping[str, int] | None, tolerance_mm: float
+    one: Pair, classes: Mapping[str, int] | None, tolerance_mm: float, progress: Progress
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
-    predictions, references = _masks(one.prediction), _masks(one.reference)
+    predictions, references = (_places(side) for side in one)
     names = {name.casefold(): name for name in (references if classes is None else classes)}
     missing = [
         name for key, name in names.items() if not (key in predictions and key in references)
     ]
     if missing:
         raise ScanError(
-            f"prediction has masks {sorted(predictions)}, reference {sorted(references)}:"
-            f" {missing} must be in both; name the files alike"
+            "masks",
+            f"prediction has {sorted(predictions)}, reference {sorted(references)}: "
+            f"{missing} must be in both",
+            "name the files alike",
         )
     scores: list[ClassScore] = []
     for key, name in names.items():
-        masks = _read(predictions[key], references[key])
-        prediction, reference = (mask.astype(bool).view(np.uint8) for mask in masks[:2])
+        file = one.prediction.files[predictions[key]]
+        *masks, geometry = _read(file, one.reference, references[key], progress)
+        value = max(int(mask.max()) for mask in reversed(masks)) or 1
+        prediction, reference = ((mask != 0) * np.int32(value) for mask in masks)
         scores += score_case(
-            one.reference.name, prediction, reference, masks[2], {name: 1}, tolerance_mm
+            one.reference.name, prediction, reference, geometry, {name: value}, tolerance_mm
         )
     return scores
 
 
-def _read(prediction: Path, reference: Path) -> tuple[Labels, Labels, Geometry]:
-    ours, our_grid = read_label_map(prediction)
-    theirs, grid = read_label_map(reference)
-    if not our_grid.same_grid(grid):
-        raise ScanError(
-            f"prediction's grid (size {our_grid.size}, spacing {_text(our_grid)}) must be the"
-            f" reference's ({grid.size}, {_text(grid)}), origin and direction too;"
-            " resample one to the other"
+def _read(
+    prediction: Path | None, reference: Entry, place: int, progress: Progress
+) -> tuple[Labels, Labels, Geometry]:
+    """Both on the prediction's grid, which is the scan's: there training scores, too.
+
+    Args:
+        prediction: A label map, or a mask.
+        reference: Its other side.
+        place: Which of its files, or layers.
+        progress: Is told how a reference on another grid was brought here.
+    """
+    assert prediction is not None  # what is there was listed
+    ours, grid = _label_map(prediction)
+    file = reference.files[place]
+    if reference.case is not None:
+        subject = read_subject(replace(reference.case, images=(prediction,)))
+        assert subject.label is not None
+        theirs, said = subject.label[place], list(subject.warnings)
+    elif file is None:
+        theirs, said = np.zeros_like(ours), []
+    else:
+        values, own = _label_map(file)
+        moved, said = align(
+            file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
         )
+        theirs = moved[0]
+    for line in said:
+        progress.warn(str(line))
     return ours, theirs, grid
 
 
-def _masks(entry: Entry) -> dict[str, Path]:
-    """Class -> mask file."""
-    stems = {file: file_stem(file) for file in entry.files}
-    return {(class_of(stem) or stem).casefold(): file for file, stem in stems.items()}
+def _label_map(path: Path) -> tuple[Labels, Geometry]:
+    """A label map, if it is one.
+
+    Raises:
+        ScanError: If it cannot be read, or is plainly an image.
+    """
+    values, geometry = read_label_map(path)
+    if looks_like_image(values):
+        raise ScanError(
+            path.name,
+            f"holds {len(np.unique(values))} values from {values.min()} to {values.max()}, as an "
+            "image does and no label map",
+            "give a label map in its place",
+        )
+    return values, geometry
+
+
+def _places(entry: Entry) -> dict[str, int]:
+    """Class -> place in the files; the classes of a dataset, or what the files' names state."""
+    names = entry.classes or [class_of(stem) or stem for stem in map(_stem, entry.files)]
+    return {name.casefold(): place for place, name in enumerate(names)}
+
+
+def _stem(file: Path | None) -> str:
+    return "" if file is None else file_stem(file)
 
 
 def _values(labels: Labels) -> set[int]:
@@ -158,7 +232,3 @@ def _some(values: set[int], most: int = 5) -> str:
     """The smallest of the values; an image taken for a label map has thousands."""
     shown = ", ".join(str(value) for value in sorted(values)[:most])
     return shown + f" and {len(values) - most} more" * (len(values) > most)
-
-
-def _text(geometry: Geometry) -> str:
-    return "(" + ", ".join(f"{step:.4g}" for step in geometry.spacing_mm) + ")"

@@ -1,33 +1,28 @@
 """Which prediction belongs to which reference: by name, never by order."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from medseg.errors import MedsegError
-from medseg.scans.case import Problem
-from medseg.scans.names import (
-    LABEL_WORDS,
-    bare,
-    file_stem,
-    is_image_file,
-    is_label_name,
-    natural_key,
-    words,
+from medseg.evaluation.entries import (
+    Entry,
+    Key,
+    Side,
+    as_files,
+    as_folders,
+    file_entry,
+    holds_masks,
+    label_files,
+    normal,
+    reference_side,
+    without_label,
 )
-
-
-class Entry(NamedTuple):
-    """One side of a case.
-
-    Attributes:
-        name: Stem of the file, or name of the folder.
-        files: One label map, or one mask per class.
-    """
-
-    name: str
-    files: tuple[Path, ...]
+from medseg.files import machine_error
+from medseg.scans.case import Problem
+from medseg.scans.names import bare
 
 
 class Pair(NamedTuple):
@@ -37,18 +32,32 @@ class Pair(NamedTuple):
     reference: Entry
 
 
-def pair(prediction: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
+class Pairing(NamedTuple):
+    """What came of pairing.
+
+    Attributes:
+        pairs: In natural order.
+        problems: References without a prediction, or with several.
+        class_names: Value -> name, as the references' dataset has them.
+    """
+
+    pairs: list[Pair]
+    problems: list[Problem]
+    class_names: dict[int, str]
+
+
+def pair(prediction: Path, reference: Path) -> Pairing:
     """Pair two files, or the contents of two folders by name.
 
+    The references may be a dataset in any layout that trains, scans and all, or a folder of labels.
     Names need not be equal: the affixes that predict adds and that datasets use are understood
-    (`scan_seg`, `label_scan`, `scan_0000`). A folder inside a folder is one case, a mask per class.
+    (`scan_seg`, `label_scan`, `scan_0000`), and of two paths one may end like the other
+    (`patient1/scan` and `labels/patient1/scan`). A sub-folder holds the masks of one case, one
+    per class, or is part of a tree of label maps.
 
     Args:
         prediction: A file or a folder.
         reference: The same kind.
-
-    Returns:
-        The pairs in natural order, and references without a prediction or with several.
 
     Raises:
         MedsegError: If one of the two does not exist or cannot be looked at, they are not of one
@@ -57,114 +66,126 @@ def pair(prediction: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
     try:
         return _pair(prediction, reference)
     except OSError as error:
-        raise MedsegError(
-            f"{error.filename}: cannot be looked at ({error.strerror}); check its permissions"
-        ) from None
+        name = str(error.filename)
+        failed = machine_error(error, name)
+        if failed:
+            raise failed from error
+        what = f"cannot be looked at ({error.strerror})"
+        raise MedsegError(name, what, "check its permissions") from None
 
 
-def _pair(prediction: Path, reference: Path) -> tuple[list[Pair], list[Problem]]:
+def _pair(prediction: Path, reference: Path) -> Pairing:
     for path in (prediction, reference):
         if not path.exists():
-            raise MedsegError(f"{path} does not exist; give a label map or a folder of them")
+            raise MedsegError(str(path), "does not exist", "give a label map or a folder of them")
     if prediction.is_file() != reference.is_file():
         raise MedsegError(
-            f"{prediction} and {reference} must be two files or two folders; give both alike"
+            f"{prediction} and {reference}", "must be two files or two folders", "give both alike"
         )
     if prediction.is_file():
-        return [Pair(_file(prediction), _file(reference))], []
-    predictions, references = _entries(prediction), _entries(reference)
-    pairs, problems = _by_name(predictions, references)
-    if not pairs:
+        return Pairing([Pair(file_entry(prediction), file_entry(reference))], [], {})
+    predictions, references = _sides(prediction, reference)
+    pairs, problems = _by_name(predictions, references.entries)
+    if not pairs and not any(entry.doubt for entry in predictions):
         raise MedsegError(
-            f"no name in {reference} ({_names(references)}) is one in {prediction}"
-            f" ({_names(predictions)}); give two folders of label maps with like names"
+            str(reference),
+            f"no name in it ({_names(references.entries)}) is one in {prediction} "
+            f"({_names(predictions)})",
+            "give two folders of label maps with like names",
         )
-    return pairs, problems
+    return Pairing(pairs, problems, references.class_names)
+
+
+def _sides(prediction: Path, reference: Path) -> tuple[list[Entry], Side]:
+    """Both sides in one reading: sub-folders as masks of one case, or as a tree."""
+    ours = label_files(prediction)
+    dataset = reference_side(reference)
+    if dataset is not None:
+        masks = any(entry.classes for entry in dataset.entries)
+        return (as_folders if masks else as_files)(prediction, ours), dataset
+    theirs = label_files(reference)
+    masks = holds_masks(prediction, ours) and holds_masks(reference, theirs)
+    read = as_folders if masks else as_files
+    return read(prediction, ours), Side(tuple(read(reference, theirs)), {})
 
 
 def _by_name(
     predictions: Sequence[Entry], references: Sequence[Entry]
 ) -> tuple[list[Pair], list[Problem]]:
     """Equal names first; what is left, by ever looser names, as long as one fits one."""
-    found: dict[Entry, Entry] = {}
-    problems: dict[Entry, Problem] = {}
+    found: dict[int, Entry] = {}
+    fitting: dict[int, list[Entry]] = {}
     free = list(predictions)
-    for key in _KEYS:
-        left = [entry for entry in references if entry not in found]
-        mine, theirs = _grouped(free, key), _grouped(left, key)
-        problems = {}
-        for name, entries in theirs.items():
-            candidates = mine.get(name, [])
-            if len(entries) == len(candidates) == 1:
-                found[entries[0]] = candidates[0]
-                free.remove(candidates[0])
-            else:
-                problems |= {entry: _problem(entry, candidates, entries) for entry in entries}
-    return (
-        [_alike(found[entry], entry) for entry in references if entry in found],
-        list(problems.values()),
-    )
+    for loosen, whole in product(_LOOSENED, (True, False)):
+        left = [index for index in range(len(references)) if index not in found]
+        fitting = _fitting([references[index].keys for index in left], free, loosen, whole)
+        fitting = {left[place]: entries for place, entries in fitting.items()}
+        wanted = Counter(id(entry) for entries in fitting.values() for entry in entries)
+        for index, entries in fitting.items():
+            if len(entries) == 1 and wanted[id(entries[0])] == 1:
+                found[index] = entries[0]
+        taken = {id(entry) for entry in found.values()}
+        free = [entry for entry in free if id(entry) not in taken]
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for index, reference in enumerate(references):
+        if index not in found:
+            rivals = [
+                references[other].name
+                for other, entries in fitting.items()
+                if other != index and any(entry in fitting[index] for entry in entries)
+            ]
+            problems.append(_problem(reference, fitting[index], rivals))
+        elif found[index].doubt:
+            several = ", ".join(found[index].doubt)
+            what = f"its prediction could be any of {several}"
+            problems.append(Problem(reference.name, what, "move away what is no prediction"))
+        elif reference.doubt:
+            several = ", ".join(reference.doubt)
+            what = f"its label could be any of {several}"
+            problems.append(Problem(reference.name, what, "move away what is no label"))
+        else:
+            pairs.append(Pair(found[index], reference))
+    return pairs, problems
 
 
-def _alike(prediction: Entry, reference: Entry) -> Pair:
-    """Against one file stands the one label in the case's folder, which may hold images too."""
-    if len(prediction.files) == 1:
-        labels = [file for file in reference.files if is_label_name(file_stem(file))]
-        if len(labels) == 1:
-            reference = Entry(reference.name, (labels[0],))
-    return Pair(prediction, reference)
+def _fitting(
+    keys: Sequence[tuple[Key, ...]],
+    predictions: Sequence[Entry],
+    loosen: Callable[[str], str],
+    whole: bool,
+) -> dict[int, list[Entry]]:
+    """The predictions that fit each reference: by equal paths, or with one the end of the other."""
+    ends: defaultdict[str, list[tuple[Key, Entry]]] = defaultdict(list)
+    for entry in predictions:
+        key = normal(entry.keys[0], loosen)
+        ends[key[-1]].append((key, entry))
+    fitting: dict[int, list[Entry]] = {}
+    for place, several in enumerate(keys):
+        found: dict[int, Entry] = {}
+        for key in {normal(one, loosen) for one in several}:
+            for other, entry in ends.get(key[-1], ()):
+                length = max(len(key), len(other)) if whole else min(len(key), len(other))
+                if key[-length:] == other[-length:]:
+                    found[id(entry)] = entry
+        fitting[place] = list(found.values())
+    return fitting
 
 
-def _problem(entry: Entry, candidates: Sequence[Entry], rivals: Sequence[Entry]) -> Problem:
+def _problem(entry: Entry, candidates: Sequence[Entry], rivals: Sequence[str]) -> Problem:
     if not candidates:
         return Problem(entry.name, "has no prediction", "predict it, or remove the reference")
-    names = _names([*candidates, *(rival for rival in rivals if rival != entry)])
+    names = ", ".join([_names(candidates), *rivals])
     return Problem(entry.name, f"its name also fits {names}", "rename so that one fits one")
-
-
-def _entries(folder: Path) -> list[Entry]:
-    """Files, and folders of masks, in natural order."""
-    entries: list[Entry] = []
-    for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
-        if path.is_dir():
-            files = [file for file in path.iterdir() if is_image_file(file)]
-            if files:
-                entries.append(Entry(path.name, tuple(sorted(files))))
-        elif is_image_file(path):
-            entries.append(_file(path))
-    if not entries:
-        raise MedsegError(f"{folder} holds no label maps; point at the folder that does")
-    return entries
-
-
-def _file(path: Path) -> Entry:
-    return Entry(file_stem(path), (path,))
-
-
-def _grouped(entries: Sequence[Entry], key: Callable[[str], str]) -> dict[str, list[Entry]]:
-    groups: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        groups[key(entry.name)].append(entry)
-    return groups
 
 
 def _names(entries: Sequence[Entry]) -> str:
     return ", ".join(entry.name for entry in entries[:3]) + (", ..." if len(entries) > 3 else "")
 
 
-def _without_label(name: str) -> str:
-    """Without `seg`, `label`, ... at either end. `scan` itself is kept: it may be all there is."""
-    parts = words(name)
-    while len(parts) > 1 and parts[-1] in LABEL_WORDS:
-        parts.pop()
-    while len(parts) > 1 and parts[0] in LABEL_WORDS:
-        parts.pop(0)
-    return "_".join(parts)
-
-
 def _without_channel(name: str) -> str:
     """The name of the case, where a prediction has that of its first channel's file."""
-    return _without_label(name).removesuffix("_0000")
+    return without_label(name).removesuffix("_0000")
 
 
-_KEYS: tuple[Callable[[str], str], ...] = (str.casefold, _without_label, bare, _without_channel)
+_LOOSENED: tuple[Callable[[str], str], ...] = (str.casefold, without_label, bare, _without_channel)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from medseg.evaluation.boxes import Box, class_boxes, mask_box
 from medseg.evaluation.overlap import Mask, dice, iou
-from medseg.evaluation.surface import surface_score
+from medseg.evaluation.surface import Part, surface_score
 from medseg.geometry import Geometry
 from medseg.records import Frozen
 
@@ -54,7 +55,7 @@ def score_case(
     classes: Mapping[str, int],
     tolerance_mm: float = 1.0,
 ) -> tuple[ClassScore, ...]:
-    """Compare two label maps.
+    """Compare two label maps, each class in the box that holds it: many classes cost little.
 
     Args:
         name: Name of the case.
@@ -64,10 +65,13 @@ def score_case(
         classes: Name -> value in the files; 0 may be among them.
         tolerance_mm: Tolerance of the surface Dice.
     """
-    return tuple(
-        _score(name, label, (prediction == label[1], reference == label[1]), geometry, tolerance_mm)
-        for label in classes.items()
-    )
+    boxes = class_boxes((prediction, reference), tuple(classes.values()))
+    scores: list[ClassScore] = []
+    for label, box in zip(classes.items(), boxes, strict=True):
+        masks = prediction[box] == label[1], reference[box] == label[1]
+        part = _part(box, prediction.shape)
+        scores.append(_score(name, label, masks, part, geometry, tolerance_mm))
+    return tuple(scores)
 
 
 def score_layers(
@@ -82,22 +86,30 @@ def score_layers(
 
     As `score_case`, but the arrays are (classes, *size), their layers in the order of `classes`.
     """
-    pairs = zip(prediction != 0, reference != 0, strict=True)
-    return tuple(
-        _score(name, label, pair, geometry, tolerance_mm)
-        for label, pair in zip(classes.items(), pairs, strict=True)
-    )
+    scores: list[ClassScore] = []
+    for label, *layers in zip(classes.items(), prediction, reference, strict=True):
+        masks = [layer != 0 for layer in layers]
+        box = mask_box(masks)
+        part = _part(box, masks[0].shape)
+        pair = masks[0][box], masks[1][box]
+        scores.append(_score(name, label, pair, part, geometry, tolerance_mm))
+    return tuple(scores)
+
+
+def _part(box: Box, size: tuple[int, ...]) -> Part:
+    return Part(tuple(axis.start for axis in box), size)
 
 
 def _score(
     case: str,
     label: tuple[str, int],
     masks: tuple[Mask, Mask],
+    part: Part,
     geometry: Geometry,
     tolerance_mm: float,
 ) -> ClassScore:
     prediction, reference = masks
-    distances = surface_score(prediction, reference, geometry.spacing_mm, tolerance_mm)
+    distances = surface_score(prediction, reference, geometry.spacing_mm, tolerance_mm, part)
     voxels, expected = (int(np.count_nonzero(mask)) for mask in masks)
     voxel_ml = float(np.prod(geometry.spacing_mm)) / 1000 if geometry.world else None
     return ClassScore(

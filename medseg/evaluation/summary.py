@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.evaluation.scores import ClassScore
+from medseg.files import write_text
 from medseg.records import Frozen
-from medseg.runs import write_text
 
 Metric = Literal[
     "dice", "iou", "hd95_mm", "surface_dice", "volume_error_ml", "volume_error_percent"

@@ -29,8 +29,19 @@ class SurfaceScore(NamedTuple):
     surface_dice: float
 
 
+class Part(NamedTuple):
+    """A box of an image: its first voxel, and the size of the whole image."""
+
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+
+
 def surface_score(
-    prediction: Mask, reference: Mask, spacing: Sequence[float], tolerance: float
+    prediction: Mask,
+    reference: Mask,
+    spacing: Sequence[float],
+    tolerance: float,
+    part: Part | None = None,
 ) -> SurfaceScore | None:
     """Compare two surfaces.
 
@@ -39,17 +50,20 @@ def surface_score(
         reference: Boolean, (*size).
         spacing: Distance between voxel centres per axis; both results are in its unit.
         tolerance: How far a surface voxel may be from the other surface and still count as right.
+        part: Where the masks lie, if they are a box of an image that holds nothing outside of it
+            and nothing on those of the box's sides that are not the image's.
 
     Returns:
         None where both masks are empty; where one is, the image's diagonal and 0.
     """
+    start, size = part or Part((0,) * prediction.ndim, prediction.shape)
     here, there = prediction.any(), reference.any()
     if not here and not there:
         return None
     if not (here and there):
-        return SurfaceScore(diagonal(prediction.shape, spacing), 0.0)
-    first = _positions(prediction, spacing)
-    second = _positions(reference, spacing)
+        return SurfaceScore(diagonal(size, spacing), 0.0)
+    first = _positions(prediction, start, spacing)
+    second = _positions(reference, start, spacing)
     # A tree costs memory by the surface, a distance map by the volume; and it is faster.
     to_reference = np.asarray(KDTree(second).query(first)[0])
     to_prediction = np.asarray(KDTree(first).query(second)[0])
@@ -81,5 +95,7 @@ def diagonal(size: Sequence[int], spacing: Sequence[float]) -> float:
     return float(np.linalg.norm(edges))
 
 
-def _positions(mask: Mask, spacing: Sequence[float]) -> npt.NDArray[np.float64]:
-    return np.argwhere(surface(mask)) * np.asarray(spacing, dtype=np.float64)
+def _positions(
+    mask: Mask, start: Sequence[int], spacing: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    return (np.argwhere(surface(mask)) + start) * np.asarray(spacing, dtype=np.float64)

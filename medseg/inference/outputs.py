@@ -1,26 +1,37 @@
 """Where the masks of each input go."""
 
+import re
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from medseg.errors import SettingsError
+from medseg.files import machine_error
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case, Problem
+from medseg.scans.channels import Inputs
 from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, WORLD_SUFFIXES, suffix_of
+from medseg.scans.marks import is_ours
 from medseg.scans.names import file_stem, safe_names
+
+_FORMAT = re.compile(r"\.(?!v\d+$)[a-z][a-z0-9]{0,4}$")
+"""What a format's suffix looks like; `run.2024` and `masks.v2` are names of folders."""
+_DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".hdr": (".img",)}
+"""Formats of several files: suffix of the header -> those of the data."""
 
 
 class Target(NamedTuple):
     """What will be written for a case: `files` in the order of the classes, or one label map.
 
     `stem` is the label map's path without suffix, or the folder of the masks: what belongs to the
-    case beside its masks is named after it.
+    case beside its masks is named after it. `shown` is what the scan is called in messages: its
+    file's name, or its place where others have that name too.
     """
 
     case: Case
+    shown: str
     stem: Path
     files: tuple[Path, ...]
 
@@ -31,36 +42,45 @@ class Target(NamedTuple):
             suffix = ".nii.gz"  # formats without a world frame hold whole numbers only
         return self.stem.with_name(f"{self.stem.name}_{what}{suffix}")
 
+    def all_files(self, extras: Collection[str]) -> tuple[Path, ...]:
+        """Everything that will be written."""
+        return (*self.files, *(self.extra(what) for what in extras))
+
 
 def plan_outputs(
-    cases: Sequence[Case], output: Path | None, plan: Plan, extras: Collection[str] = ()
+    inputs: Inputs, output: Path | None, plan: Plan, extras: Collection[str] = ()
 ) -> tuple[list[Target], list[Problem]]:
     """Name every file that will be written, before any work is done.
 
+    In a folder each scan keeps its name. Where two would write one file, the folder mirrors the
+    tree of the inputs: `patient1/scan.nii.gz`. Where they lie in one folder too, such as a.jpg
+    beside a.png, the name tells the format: `a_jpg.png`.
+
     Args:
-        cases: What will be predicted.
-        output: A folder (each scan keeps its name), a file for a single scan, or None: `scan_seg`
-            in the working directory.
+        inputs: What will be predicted.
+        output: A folder, a file for a single scan, or None: `scan_seg` in the working directory.
         plan: Multilabel plans write a folder of masks, one per class.
         extras: What else will be written of each case, as `Target.extra` names it.
 
     Returns:
-        Targets, and the cases whose output would overwrite an input or another output.
+        Targets, and the cases whose output would overwrite an input, another output, or a file
+        that medseg did not make.
 
     Raises:
-        SettingsError: If `output` cannot be written or does not fit the number of cases.
+        SettingsError: If `output` cannot be written or does not fit the number of cases, or no
+            case has an output that can be written.
     """
-    if output is not None and suffix_of(output) in IMAGE_SUFFIXES and not output.is_dir():
+    shown = _shown(inputs)
+    if output is not None and _is_file(output):
         check_writable(output.parent)
-        targets = [_single(cases, output, plan)]
+        targets = [_single(inputs.cases, shown[0], output, plan)]
     else:
-        folder = output or Path()
-        check_writable(folder)
-        masks = safe_names(plan.class_names) if plan.task == "multilabel" else ()
-        affix = "_seg" if output is None else ""
-        stems = Counter(_stem(case).casefold() for case in cases)
-        targets = [_target(case, folder / (_name(case, stems) + affix), masks) for case in cases]
-    return _safe(targets, extras)
+        check_writable(output or Path())
+        targets = _in_folder(inputs, shown, output, plan, extras)
+    safe, problems = _safe(targets, extras)
+    if problems and not safe:
+        raise SettingsError(*problems[0])
+    return safe, problems
 
 
 def check_writable(folder: Path) -> None:
@@ -68,37 +88,114 @@ def check_writable(folder: Path) -> None:
 
     Raises:
         SettingsError: If not.
+        MachineError: If that is the machine's fault, such as a full disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        failed = machine_error(error, f"output = {folder}")
+        if failed:
+            raise failed from error
+        what = f"cannot be written ({error.strerror})"
+        raise SettingsError(f"output = {folder}", what, "choose another folder") from None
+
+
+def _is_file(output: Path) -> bool:
+    """Whether `output` names a file rather than a folder.
+
+    Raises:
+        SettingsError: If it looks like a file of a format that cannot be written.
+    """
+    suffix = suffix_of(output)
+    if output.is_dir():
+        return False
+    if suffix in IMAGE_SUFFIXES:
+        return True
+    if _FORMAT.fullmatch(suffix):
         raise SettingsError(
-            f"output = {folder}: cannot be written ({error.strerror}); choose another folder"
-        ) from None
+            f"output = {output}",
+            f"masks are not written as {suffix}",
+            f"end it with one of {', '.join(IMAGE_SUFFIXES)}; for a folder of that name, make it "
+            "first",
+        )
+    return False
 
 
-def _single(cases: Sequence[Case], output: Path, plan: Plan) -> Target:
+def _shown(inputs: Inputs) -> list[str]:
+    """File names; places below what was named where several files have one name."""
+    files = [case.images[0].name for case in inputs.cases]
+    counts = Counter(files)
+    return [
+        name if counts[name] == 1 else (place.parent / name).as_posix()
+        for name, place in zip(files, inputs.places, strict=True)
+    ]
+
+
+def _single(cases: Sequence[Case], shown: str, output: Path, plan: Plan) -> Target:
+    subject = f"output = {output}"
     if len(cases) > 1:
-        raise SettingsError(
-            f"output = {output}: one file cannot hold {len(cases)} masks; name a folder"
-        )
+        raise SettingsError(subject, f"one file cannot hold {len(cases)} masks", "name a folder")
     if plan.task == "multilabel":
-        raise SettingsError(
-            f"output = {output}: this model writes one mask file per class; name a folder"
-        )
+        raise SettingsError(subject, "this model writes one mask file per class", "name a folder")
     stem = output.with_name(file_stem(output))
-    return Target(cases[0], stem, (stem.with_name(stem.name + _mask_suffix(output)),))
+    return Target(cases[0], shown, stem, (stem.with_name(stem.name + _mask_suffix(output)),))
 
 
-def _target(case: Case, stem: Path, masks: Sequence[str]) -> Target:
+def _in_folder(
+    inputs: Inputs,
+    shown: Sequence[str],
+    output: Path | None,
+    plan: Plan,
+    extras: Collection[str],
+) -> list[Target]:
+    folder, affix = output or Path(), "_seg" if output is None else ""
+    masks = safe_names(plan.class_names) if plan.task == "multilabel" else ()
+
+    def placed(places: Sequence[PurePath]) -> list[Target]:
+        stems = [folder / place.parent / (place.name + affix) for place in places]
+        return [_target(*each, masks) for each in zip(inputs.cases, shown, stems, strict=True)]
+
+    def told_apart(target: Target, place: PurePath, *, wholly: bool) -> Target:
+        """By the format, in the names of extras alone if the mask has its scan's own."""
+        file = target.case.images[0]
+        name = target.case.name if wholly else file.name.replace(".", "_")
+        other = _target(target.case, target.shown, folder / place.parent / (name + affix), masks)
+        keeps = not (wholly or masks) and suffix_of(target.files[0]) == suffix_of(file)
+        return other._replace(files=target.files) if keeps else other
+
+    targets = placed([PurePath(place.name) for place in inputs.places])
+    if not any(_crowded(targets, extras)):
+        return targets
+    targets = placed(inputs.places)
+    for wholly in (False, True):
+        targets = [
+            told_apart(target, place, wholly=wholly) if crowded else target
+            for target, place, crowded in zip(
+                targets, inputs.places, _crowded(targets, extras), strict=True
+            )
+        ]
+    return targets
+
+
+def _crowded(targets: Sequence[Target], extras: Collection[str]) -> list[bool]:
+    """Whether a target would write a file, or into a folder of masks, that another does too."""
+    spots: list[set[str]] = []
+    for target in targets:
+        folder = [target.stem] if target.files[0].parent == target.stem else []
+        spots.append({_spot(path) for path in (*target.all_files(extras), *folder)})
+    counts = Counter(spot for each in spots for spot in each)
+    return [any(counts[spot] > 1 for spot in each) for each in spots]
+
+
+def _target(case: Case, shown: str, stem: Path, masks: Sequence[str]) -> Target:
     suffix = _mask_suffix(case.images[0])
     if masks:
         files = tuple(stem / (name + suffix) for name in masks)
     else:
         files = (stem.with_name(stem.name + suffix),)
-    return Target(case, stem, files)
+    return Target(case, shown, stem, files)
 
 
 def _mask_suffix(path: Path) -> str:
@@ -107,33 +204,46 @@ def _mask_suffix(path: Path) -> str:
     return ".png" if suffix.lower() in LOSSY_SUFFIXES else suffix  # JPEG would alter the labels
 
 
-def _stem(case: Case) -> str:
-    return file_stem(case.images[0]) if len(case.images) == 1 else case.name
-
-
-def _name(case: Case, stems: Counter[str]) -> str:
-    """The file's own name; the case's where files of several folders are named alike."""
-    stem = _stem(case)
-    return stem if stems[stem.casefold()] == 1 else case.name
-
-
 def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Target], list[Problem]]:
-    taken = {_place(path) for target in targets for path in target.case.images}
+    inputs = {_spot(path) for target in targets for path in target.case.images}
+    outputs: set[str] = set()
+    reasons: tuple[tuple[Callable[[Path], bool], str], ...] = (
+        (lambda file: _spot(file) in inputs, "would overwrite an input"),
+        (lambda file: _spot(file) in outputs, "would overwrite another output"),
+        (Path.is_dir, "is a folder"),
+    )
     safe: list[Target] = []
     problems: list[Problem] = []
     for target in targets:
-        files = (*target.files, *(target.extra(what) for what in extras))
-        clash = next((file for file in files if _place(file) in taken), None)
-        if clash is None:
-            taken.update(_place(file) for file in files)
-            safe.append(target)
-        else:
-            what = f"its output {clash} would overwrite an input or another output"
+        files = target.all_files(extras)
+        clash = next(
+            (f"{file} {what}" for file in files for is_so, what in reasons if is_so(file)), ""
+        )
+        foreign = next((file for file in target.files if not clash and _is_foreign(file)), None)
+        if clash:
             remedy = "choose another --output, or name fewer inputs"
-            problems.append(Problem(target.case.images[0].name, what, remedy))
+            problems.append(Problem(target.shown, f"its output {clash}", remedy))
+        elif foreign is not None:
+            what = f"its output {foreign} is there already, and no earlier mask of medseg"
+            problems.append(
+                Problem(target.shown, what, "choose another --output, or move the file away")
+            )
+        else:
+            outputs.update(_spot(file) for file in files)
+            safe.append(target)
     return safe, problems
 
 
-def _place(path: Path) -> str:
+def _is_foreign(file: Path) -> bool:
+    """Whether something that medseg did not make would be lost, such as a label drawn by hand."""
+    data = _DATA_SUFFIXES.get(suffix_of(file), ())
+    try:
+        there = [path for path in (file, *map(file.with_suffix, data)) if path.exists()]
+        return bool(there) and not (there[0] == file and is_ours(file))
+    except OSError:
+        return True
+
+
+def _spot(path: Path) -> str:
     """Equal for two names of one file, also where upper and lower case are alike."""
     return str(path.resolve()).casefold()

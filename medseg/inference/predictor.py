@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from medseg.geometry import Geometry
+from medseg.inference.doubts import check_resampled, scan_doubts, size_at_model, too_large
 from medseg.inference.mirror import mirrored
 from medseg.inference.sliding import Sliding, sliding_logits
-from medseg.machine import available_memory_bytes
+from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.plan.plan import Plan
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Prepared
 from medseg.prepare.restore import restore, restore_probabilities
 from medseg.runs import load_model
-from medseg.scans.case import Case
+from medseg.scans.case import Case, Subject
 from medseg.scans.channels import ChannelRule
 from medseg.scans.read import read_subject
 from medseg.types import Images, Logits
@@ -37,7 +38,8 @@ class Prediction:
             of 0 and 1.
         probabilities: (classes, *size), if asked for.
         geometry: The scan's grid.
-        warnings: What had to be mended while reading.
+        warnings: What had to be mended while reading, and what is odd about the scan; each begins
+            with the file's name.
     """
 
     name: str
@@ -88,16 +90,35 @@ class Predictor:
         """Read, prepare, segment, restore.
 
         Raises:
-            ScanError: If the scan cannot be read, or is not what the network was trained on.
+            ScanError: If the scan cannot be read, is not what the network was trained on, or takes
+                more memory than there is.
         """
         subject = read_subject(case, with_label=False)
+        doubts: tuple[str, ...] = ()
+        if subject.geometry.world == self.plan.world:
+            check_resampled(subject, self.plan)
+            doubts = scan_doubts(case, subject, self.plan)
+        try:
+            label, probabilities = self._masks(subject, with_probabilities)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            warnings = (*map(str, subject.warnings), *doubts)
+            return Prediction(case.name, label, probabilities, subject.geometry, warnings)
+        # Outside of the handler: with that error behind it, it would look like the machine's own.
+        raise too_large(subject, self.plan, size_at_model(subject, self.plan))
+
+    def _masks(
+        self, subject: Subject, with_probabilities: bool
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32] | None]:
         prepared = prepare(subject, self.plan)
         with self.logits(prepared) as logits:
             label = restore(logits, prepared.placement, self.plan)
             probabilities = None
             if with_probabilities:
                 probabilities = restore_probabilities(logits, prepared.placement, self.plan)
-        return Prediction(case.name, label, probabilities, subject.geometry, subject.warnings)
+        return label, probabilities
 
     def segment(self, prepared: Prepared) -> npt.NDArray[np.int32]:
         """The label map of a case that was prepared before, in its native grid."""

@@ -105,8 +105,9 @@ def _storage(shape: tuple[int, ...], memory_bytes: int | None) -> Generator[Tens
         free = shutil.disk_usage(folder).free
         if free < needed:  # writing to a mapped file on a full disk kills the process
             raise ScanError(
-                f"needs {needed / 1e9:.1f} GB beside memory, {tempfile.gettempdir()} has "
-                f"{free / 1e9:.1f} GB: free some, or raise max_memory"
+                tempfile.gettempdir(),
+                f"has {free / 1e9:.1f} GB, and {needed / 1e9:.1f} GB are needed beside memory",
+                "free some, or raise max_memory",
             )
         file = str(Path(folder) / "logits")
         yield torch.from_file(file, shared=True, size=prod(shape)).view(shape)

@@ -40,8 +40,7 @@ class FileDigests:
 
         Raises:
             ScanError: If it cannot be read.
-            MachineError: If the machine cannot read.
-            OSError: If the index cannot be written.
+            MachineError: If the machine cannot read, or the index cannot be written.
         """
         try:
             statuses = [(file, file.stat()) for file in files_of(path)]
@@ -66,7 +65,6 @@ class FileDigests:
         Raises:
             ScanError: As `of`.
             MachineError: As `of`.
-            OSError: As `of`.
         """
         reading = f"{case.segments} {case.layered} {case.pieces}"
         key = blake2b(f"{case.name} {reading}".encode(), digest_size=16)

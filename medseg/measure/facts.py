@@ -1,20 +1,31 @@
 """The fingerprint: what a dataset's cases look like. Small, and equal to itself after JSON."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from medseg.geometry import Array, Size, Vector
+from medseg.measure.texture import Texture, texture
 from medseg.records import Frozen
 from medseg.scans.case import Subject
 from medseg.scans.content import content_box
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
 _QUANTILES = (np.arange(1000) + 0.5) / 1000
+_MOST_CLASSES = 1000
+_PLAIN = 2  # so many values have nothing between them
 _MOST_VALUES = 1_000_000  # a distribution is known well enough from so many of its values
+
+
+class Box(NamedTuple):
+    """Part of a grid: its first voxel, and its voxels per axis."""
+
+    start: Size
+    size: Size
 
 
 class ChannelFacts(Frozen):
@@ -47,11 +58,14 @@ class CaseFacts(Frozen):
         spacing_mm: Per axis.
         codes: Where the file's own axes point to, such as 'LPS'; '' without a world frame.
         world: Whether the file has a world frame.
-        box_size: Voxels of the content box per axis.
+        box_size: Voxels of the content box per axis; it begins at `box_start`.
         channels: One entry per channel.
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
+        extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
+        textures: How the values of a layer lie beside each other, per label layer; nothing for
+            layers of one or two values.
         digest: Hash of everything the case was read from; '' where it was not read from files.
         image_digests: Hash of each image file, to find scans that stand in a dataset twice.
     """
@@ -65,7 +79,10 @@ class CaseFacts(Frozen):
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[dict[int, int], ...]
     overlap: bool
+    extents: tuple[dict[int, Box], ...] = ()
+    box_start: Size = (0, 0, 0)
     outside_box: int = 0
+    textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
 
@@ -81,16 +98,24 @@ class Fingerprint(Frozen):
     cases: tuple[CaseFacts, ...]
 
 
-def case_facts(subject: Subject) -> CaseFacts:
-    """Measure one case. Plane by plane: little is made beside the subject itself."""
+def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseFacts:
+    """Measure one case. Plane by plane: little is made beside the subject itself.
+
+    Args:
+        subject: Its image, and its label if `layers` are none.
+        layers: Of its label, (*size) each, asked for one at a time.
+    """
     orientation = subject.geometry.to_canonical()
     geometry = subject.geometry.reoriented(orientation)
     image = orientation.apply(subject.image)
     start, box_size = content_box(image)
     box = tuple(slice(first, first + n) for first, n in zip(start, box_size, strict=True))
-    layers = () if subject.label is None else tuple(orientation.apply(subject.label))
-    marks = _marks(layers, geometry.size)
-    marked = int(np.count_nonzero(marks.any))
+    if layers is None:
+        layers = () if subject.label is None else subject.label
+    found = _look_at((orientation.apply(layer) for layer in layers), geometry.size)
+    marked = sum(n for layer in found.values for value, n in layer.items() if value)
+    if found.overlap:
+        marked = int(np.count_nonzero(found.marked))
     return CaseFacts(
         name=subject.name,
         size=geometry.size,
@@ -98,29 +123,64 @@ def case_facts(subject: Subject) -> CaseFacts:
         codes=subject.geometry.codes if geometry.world else "",
         world=geometry.world,
         box_size=box_size,
-        channels=tuple(_channel_facts(channel, channel[box], marks.any) for channel in image),
-        label_values=tuple(_voxels_per_value(layer) for layer in layers),
-        overlap=marks.overlap,
-        outside_box=marked - int(np.count_nonzero(marks.any[box])),
+        channels=tuple(_channel_facts(channel, channel[box], found.marked) for channel in image),
+        label_values=found.values,
+        overlap=found.overlap,
+        extents=found.extents,
+        textures=found.textures,
+        box_start=start,
+        outside_box=marked - int(np.count_nonzero(found.marked[box])),
     )
 
 
-class _Marks(NamedTuple):
-    """Where any layer marks something, (*size), and whether two do at one place."""
+class _Label(NamedTuple):
+    """Where any layer marks something, (*size), whether two do at one place; layer by layer."""
 
-    any: npt.NDArray[np.bool_]
+    marked: npt.NDArray[np.bool_]
     overlap: bool
+    values: tuple[dict[int, int], ...]
+    extents: tuple[dict[int, Box], ...]
+    textures: tuple[dict[int, Texture], ...]
 
 
-def _marks(layers: Sequence[Array], size: Size) -> _Marks:
+def _look_at(layers: Iterable[Array], size: Size) -> _Label:
     marked = np.zeros(size, dtype=np.bool_)
     overlap = False
+    values: list[dict[int, int]] = []
+    extents: list[dict[int, Box]] = []
+    textures: list[dict[int, Texture]] = []
     for layer in layers:
         for plane, target in zip(layer, marked, strict=True):
             here = plane != 0
             overlap = overlap or bool((here & target).any())
             target |= here
-    return _Marks(marked, overlap)
+        values.append(_voxels_per_value(layer))
+        extents.append(_extents(layer, values[-1]))
+        textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
+    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures))
+
+
+def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:
+    """The box that each value fills; nothing where values are too many to be classes."""
+    values = [value for value in counted if value]
+    if len(values) > _MOST_CLASSES:
+        return {}
+    plain = layer
+    if values and (values[0] < 0 or values[-1] > _MOST_CLASSES):
+        ranks = np.array(values)
+        plain = np.empty(layer.shape, dtype=np.uint16)
+        for plane, target in zip(layer, plain, strict=True):
+            target[...] = np.where(plane == 0, 0, np.searchsorted(ranks, plane) + 1)
+        names = dict(enumerate(values, start=1))
+    else:
+        names = {value: value for value in values}
+    boxes = ndimage.find_objects(plain, max(names, default=1))
+    return {value: _box(boxes[n - 1]) for n, value in names.items()}
+
+
+def _box(found: tuple[slice, ...]) -> Box:
+    i, j, k = found
+    return Box((i.start, j.start, k.start), (i.stop - i.start, j.stop - j.start, k.stop - k.start))
 
 
 def _channel_facts(channel: Array, box: Array, marked: npt.NDArray[np.bool_]) -> ChannelFacts:

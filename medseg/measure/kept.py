@@ -1,11 +1,13 @@
 """What was learnt, kept on disk from the moment it is known: one line for each fact."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from medseg.files import whole_file
+from medseg.errors import MachineError
+from medseg.files import machine_error, whole_file
 
 _SPACE, _NEWLINE = b" ", b"\n"
 _WASTE = 4
@@ -38,18 +40,31 @@ class Kept:
         """Keep a value, which has no line breaks.
 
         Raises:
-            OSError: If it cannot be written.
+            MachineError: If it cannot be written.
         """
         self._values[_digest(key)] = value
         line = _NEWLINE + _digest(key) + _SPACE + value + _NEWLINE  # ends what a kill left
-        with self._file.open("ab", buffering=0) as file:
-            file.write(line)  # in one piece: lines of two processes do not mix
+        try:
+            with self._file.open("ab", buffering=0) as file:
+                file.write(line)  # in one piece: lines of two processes do not mix
+        except OSError as error:
+            raise not_kept(self._file.parent, error) from error
 
     def _compact(self) -> None:
         with suppress(OSError), whole_file(self._file) as part:  # only tidying
             part.write_bytes(
                 b"".join(key + _SPACE + value + _NEWLINE for key, value in self._values.items())
             )
+
+
+def not_kept(folder: Path, error: OSError) -> MachineError:
+    """A disk that is full, or a folder that may not be written: never a broken scan."""
+    failed = machine_error(error, str(folder))
+    remedy = failed.remedy if failed else "make the folder writable"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free some space, or give an --output on another disk"
+    what = f"prepared cases cannot be kept there ({error.strerror or error})"
+    return MachineError(str(folder), what, remedy, passing=failed is not None and failed.passing)
 
 
 def _digest(key: str) -> bytes:

@@ -1,27 +1,29 @@
 """Every case of a dataset measured: read once, in a few threads, and never again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from medseg.errors import MachineError, ScanError
 from medseg.files import machine_error
-from medseg.machine import available_memory_bytes
+from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.measure.ahead import ahead
 from medseg.measure.digest import FileDigests
 from medseg.measure.facts import CaseFacts, Fingerprint, case_facts
-from medseg.measure.kept import Kept
+from medseg.measure.kept import Kept, not_kept
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
-from medseg.scans.case import Case, Problem
-from medseg.scans.read import read_subject
+from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.notes import Note, folded
+from medseg.scans.read import read_layers, read_subject
 
 Result = TypeVar("Result")
 
-_VERSION = 1  # counts up whenever the same files would give other facts than before
+_VERSION = 3  # counts up whenever the same files would give other facts than before
 _MEMORY_SHARE = 0.5
 _BYTES_PER_FILE_BYTE = 24
 """What reading takes of memory, by the size of the file: 12 a voxel, two voxels in each byte."""
@@ -32,7 +34,14 @@ class Measured(Frozen):
     """What is kept of a case: its facts, and what had to be mended while reading it."""
 
     facts: CaseFacts
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+class Known(NamedTuple):
+    """What is kept of a dataset's files and cases."""
+
+    digests: FileDigests
+    facts: Kept
 
 
 def measure_cases(
@@ -54,23 +63,23 @@ def measure_cases(
         MachineError: If the machine cannot read or keep; no case is left out for it.
     """
     progress = progress or Silent()
-    digests, kept = opened(folder)
+    known = opened(folder)
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
-    measuring = ahead(
-        cases, lambda case: _measured(case, digests, kept), heaviness, memory_budget()
-    )
+    notes: list[tuple[str, Note]] = []
+    measuring = ahead(cases, lambda case: _measured(case, known), heaviness, memory_budget())
     for case, found in progress.track(measuring, "looking at the scans", len(cases)):
         if isinstance(found, ScanError):
             problems.append(Problem.from_error(case.name, found))
             continue
-        for warning in found.warnings:
-            progress.warn(f"{case.name}: {warning}")
+        notes += [(case.name, note) for note in found.warnings]
         facts.append(found.facts)
+    for line in folded(notes):
+        progress.warn(line)
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 
-def opened(folder: Path) -> tuple[FileDigests, Kept]:
+def opened(folder: Path) -> Known:
     """What is known of files and of cases.
 
     Raises:
@@ -80,16 +89,13 @@ def opened(folder: Path) -> tuple[FileDigests, Kept]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_kept(folder, error) from error
-    return FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl")
+    return Known(FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl"))
 
 
-def not_kept(folder: Path, error: OSError) -> MachineError:
-    """A disk that is full, or a folder that may not be written: never a broken scan."""
-    return MachineError(
-        str(folder),
-        f"prepared cases cannot be kept there ({error.strerror or error})",
-        "free some space, or make the folder writable",
-    )
+def known_facts(key: str, known: Known) -> CaseFacts | None:
+    """The facts of a case that was measured, by its digest."""
+    found = _found(known.facts, _fact_key(key))
+    return found.facts if found else None
 
 
 def heaviness(case: Case) -> int:
@@ -119,27 +125,45 @@ def patiently(work: Callable[[], Result], subject: str) -> Result:
         return _by_its_name(work, subject)
 
 
+def out_of_memory(error: MachineError) -> bool:
+    """Whether that is what failed."""
+    cause = error.__cause__
+    return isinstance(cause, Exception) and is_out_of_memory(cause)
+
+
 def _by_its_name(work: Callable[[], Result], subject: str) -> Result:
     try:
         return work()
-    except (MachineError, ScanError):
+    except MachineError:
         raise
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (ScanError, OSError, MemoryError, RuntimeError) as error:
         failed = machine_error(error, subject)
+        if failed is None and is_out_of_memory(error):  # torch has no error of its own for it
+            failed = MachineError(subject, "out of memory", "close other programs")
         if failed is None:
             raise
         raise failed from error
 
 
-def _measured(case: Case, digests: FileDigests, kept: Kept) -> Measured | ScanError:
+def _measured(case: Case, known: Known) -> Measured | ScanError:
     try:
-        key = f"{_VERSION} {patiently(lambda: digests.of_case(case), case.name)}"
-        found = _found(kept, key)
-        if found is not None:
-            return found
-        return patiently(lambda: _measure(case, key, digests, kept), case.name)
+        key = _fact_key(patiently(lambda: known.digests.of_case(case), case.name))
+        return _found(known.facts, key) or patiently(lambda: _measure(case, key, known), case.name)
     except ScanError as error:
         return error
+    except MachineError as error:
+        if not out_of_memory(error):
+            raise
+        size = heaviness(case) / _BYTES_PER_FILE_BYTE / 1e9
+        raise MachineError(
+            case.name,
+            f"out of memory while reading its files of {size:.3g} GB",
+            "close other programs, or crop or resample it",
+        ) from error
+
+
+def _fact_key(case: str) -> str:
+    return f"{_VERSION} {case}"
 
 
 def _found(kept: Kept, key: str) -> Measured | None:
@@ -150,11 +174,19 @@ def _found(kept: Kept, key: str) -> Measured | None:
         return None
 
 
-def _measure(case: Case, key: str, digests: FileDigests, kept: Kept) -> Measured:
-    subject = read_subject(case)
-    facts = case_facts(subject)
-    images = tuple(digests.of(path) for path in case.images)
+def _measure(case: Case, key: str, known: Known) -> Measured:
+    subject = read_subject(case, with_label=False)
+    warnings = list(subject.warnings)
+    facts = case_facts(subject, _values(case, subject, warnings))
+    images = tuple(known.digests.of(path) for path in case.images)
     facts = facts.model_copy(update={"digest": key.split()[-1], "image_digests": images})
-    measured = Measured(facts=facts, warnings=subject.warnings)
-    kept.put(key, measured.model_dump_json().encode())
+    measured = Measured(facts=facts, warnings=tuple(warnings))
+    known.facts.put(key, measured.model_dump_json().encode())
     return measured
+
+
+def _values(case: Case, subject: Subject, warnings: list[Note]) -> Iterator[npt.NDArray[Any]]:
+    """The layers of the label one by one; what had to be mended is added to `warnings`."""
+    for layer in read_layers(case, subject.geometry):
+        warnings += layer.warnings
+        yield layer.values

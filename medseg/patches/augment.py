@@ -122,7 +122,7 @@ class Augment:
         Patients are seen upright, give or take 30 degrees; where every axis of an image without a
         world frame is mirrored, nothing is upright, and it turns all the way round.
         """
-        spacing = [s for axis, s in enumerate(plan.spacing_mm) if axis != plan.slice_axis]
+        spacing = [plan.spacing_mm[axis] for axis in plan.network_axes]
         upright = plan.world or plan.dim == 3 or len(plan.flip_axes) < plan.dim
         degrees = 30.0 if upright else 180.0
         return cls(strength, plan.patch_size, plan.flip_axes, tuple(spacing), degrees, seed, rank)

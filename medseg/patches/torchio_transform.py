@@ -18,6 +18,7 @@ from torch import Tensor
 from torchio.transforms.transform import Transform
 
 from medseg.errors import MedsegError, SettingsError
+from medseg.files import machine_error
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
 
@@ -99,16 +100,18 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Transform:
     if kind is None:
         nearest = get_close_matches(name, TRANSFORMS, n=1, cutoff=0.0)[0]
         raise SettingsError(
-            f"extra_transforms: {name!r} must be the name of a torchio transform; "
-            f"did you mean {nearest!r}?"
+            "extra_transforms",
+            f"{name!r} must be the name of a torchio transform",
+            f"did you mean {nearest!r}?",
         )
     given: dict[str, Any] = {key: _as_tuples(value) for key, value in arguments.items()}
     try:
         return kind(**given)
     except Exception as error:  # torchio checks arguments with whatever exception comes to hand
         raise SettingsError(
-            f"extra_transforms: {name} does not take {dict(arguments)}: {_first_line(error)}; "
-            "see its arguments in torchio's documentation"
+            "extra_transforms",
+            f"{name} does not take {dict(arguments)}: {_first_line(error)}",
+            "see its arguments in torchio's documentation",
         ) from error
 
 
@@ -117,16 +120,19 @@ def _transformed(transform: Transform, subject: torchio.Subject) -> torchio.Subj
     try:
         changed = transform(subject)
     except Exception as error:  # a user's choice meets a user's data: anything may happen
-        raise MedsegError(
-            f"extra_transforms: {name} failed on a patch: {_first_line(error)}; "
-            "change its arguments or remove it"
+        raise machine_error(error, f"extra_transforms: {name}") or MedsegError(
+            "extra_transforms",
+            f"{name} failed on a patch: {_first_line(error)}",
+            "change its arguments or remove it",
         ) from error
     for key in ("image", "label"):
         before, after = _shape(subject.get_image(key).data), _shape(changed.get_image(key).data)
         if before != after:
             raise MedsegError(
-                f"extra_transforms: {name} made {after} of a patch's {key} of {before}; "
-                "transforms must keep size and channels, remove it"
+                "extra_transforms",
+                f"{name} made {after} of a patch's {key} of {before}, and transforms must keep "
+                "size and channels",
+                "remove it",
             )
     return changed
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from medseg.errors import MedsegError
 from medseg.measure.facts import CaseFacts, Fingerprint
-from medseg.scans.case import Problem
+from medseg.plan.doubts import misfits
+from medseg.plan.soft_labels import no_classes
+from medseg.scans.case import Case, Problem
 
 
 class _Trait(NamedTuple):
@@ -49,6 +51,7 @@ def check_cases(
     unreadable: Sequence[Problem] = (),
     *,
     labelled: bool = True,
+    files: Sequence[Case] = (),
 ) -> tuple[Fingerprint, tuple[Problem, ...]]:
     """Keep the cases that can be trained on together.
 
@@ -58,6 +61,7 @@ def check_cases(
         channels: Channels a case must have; None: as most cases have.
         unreadable: Cases that could not be read, for the message when none remains.
         labelled: Whether cases are of use with labels only.
+        files: The cases' files, for the messages.
 
     Returns:
         The cases that fit, and why the others were left out.
@@ -71,11 +75,14 @@ def check_cases(
     steps: tuple[Callable[[list[CaseFacts]], dict[str, Problem]], ...] = (
         lambda cases: _differing(cases, _CHANNELS, wanted),
         lambda cases: _differing(cases, _KIND),
+        lambda cases: misfits(cases, labelled=labelled),
         _unlabelled,
+        no_classes,
         lambda cases: _differing(cases, _LAYERS),
+        lambda cases: _maps_as_masks(cases, files),
         lambda cases: _unknown_values(cases, classes),
     )
-    for step in steps if labelled else steps[:2]:
+    for step in steps if labelled else steps[:3]:
         found = step(kept)
         problems += found.values()
         kept = [case for case in kept if case.name not in found]
@@ -84,9 +91,8 @@ def check_cases(
         # The last one emptied the dataset.
         causes = (*reversed(problems), *unreadable)
         name, what, remedy = (*causes, Problem("all", "no case was found", "add one"))[0]
-        raise MedsegError(
-            f"0 of {total} cases can be used, at least 1 must be; {name}: {what}; {remedy}"
-        )
+        found = f"0 of {total} cases can be used, at least 1 must be; {name}"
+        raise MedsegError(found, what, remedy)
     return Fingerprint(cases=tuple(kept)), tuple(problems)
 
 
@@ -115,6 +121,36 @@ def _unlabelled(cases: Sequence[CaseFacts]) -> dict[str, Problem]:
         for case in cases
         if not case.label_values
     }
+
+
+def _maps_as_masks(cases: Sequence[CaseFacts], files: Sequence[Case]) -> dict[str, Problem]:
+    """Cases of several label files, one of which marks with several values.
+
+    As masks every value but 0 would be the same; as label maps they would be several opinions.
+    """
+    problems: dict[str, Problem] = {}
+    labels = {case.name: case.labels for case in files}
+    for case in cases:
+        if len(case.label_values) < 2:
+            continue
+        for layer, values in enumerate(case.label_values):
+            marks = sorted({*values} - {0})
+            if len(marks) > 1:
+                path = labels[case.name][layer] if case.name in labels else None
+                name = path.name if path else f"label file {layer + 1}"
+                shown = ", ".join(map(str, marks[:5])) + ", ..." * (len(marks) > 5)
+                what = (
+                    f"{name} holds the values {shown}: is each of the {len(case.label_values)} "
+                    "label files the mask of one class, or a label map of its own (another rater, "
+                    "another time)?"
+                )
+                remedy = (
+                    "of masks, save each with one value beside 0; of label maps, give one per case "
+                    "(--images DIR --labels DIR)"
+                )
+                problems[case.name] = Problem(case.name, what, remedy)
+                break
+    return problems
 
 
 def _unknown_values(

@@ -1,5 +1,6 @@
 """Which classes there are, and which value in the user's files each has."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from medseg.plan.plan import BACKGROUND, Task
 
 MOST_CLASSES = 255
 """Class indices are kept in one byte."""
+_SHARED = 1.5
+"""Cases that have a value, on average: of a class many, of a numbered object one."""
 
 
 class Classes(NamedTuple):
@@ -59,15 +62,34 @@ def choose_classes(
         classes = _of_label_map(cases, declared, source)
     if len(classes.names) < (2 if task == "multiclass" else 1):
         raise MedsegError(
-            f"the labels hold only {', '.join(classes.names) or 'background'}: there must be "
-            "something to tell from it; add cases with labelled voxels"
+            "the labels",
+            f"hold only {', '.join(classes.names) or 'background'}: there must be something to "
+            "tell from it",
+            "add cases with labelled voxels",
         )
     if len(classes.names) > MOST_CLASSES:
-        raise MedsegError(
-            f"{len(classes.names)} classes: at most {MOST_CLASSES} are possible; "
-            "check that the label files are label maps and not images, or merge classes"
-        )
+        raise _too_many(cases, len(classes.names))
     return classes
+
+
+def _too_many(cases: Sequence[CaseFacts], found: int) -> MedsegError:
+    """More classes than possible: numbered objects, where hardly any two cases share a value."""
+    where = Counter(value for case in cases for value in case.label_values[0] if value)
+    in_a_row = all(
+        sorted({*case.label_values[0]} - {0})
+        == list(range(1, len({*case.label_values[0]} - {0}) + 1))
+        for case in cases
+    )
+    what = f"hold {found} values: at most {MOST_CLASSES} classes are possible"
+    if in_a_row or sum(where.values()) < _SHARED * len(where):
+        return MedsegError(
+            "the labels",
+            f"{what}, and these seem to number objects",
+            "give every object the value of its class, such as 1 (label > 0)",
+        )
+    return MedsegError(
+        "the labels", what, "check that they are label maps and not images, or merge classes"
+    )
 
 
 def _of_label_map(
@@ -114,8 +136,9 @@ def _of_mask_files(
     names = tuple(name for name, value in ordered if value != 0)
     if declared and len(names) != layers:
         raise MedsegError(
-            f"classes ({', '.join(names)}): each case has {layers} mask files, one per class; "
-            "name one class per file, in the order of the files"
+            f"classes ({', '.join(names)})",
+            f"each case has {layers} mask files, one per class",
+            "name one class per file, in the order of the files",
         )
     names = names or tuple(f"class_{layer + 1}" for layer in range(layers))
     reason = source if declared else "one class per mask file"

@@ -27,7 +27,7 @@ def case_table(
     problems: Sequence[Problem],
     layout: str = "",
     classes: Mapping[str, int] | None = None,
-    groups: str = "",
+    dealt: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """What was found.
 
@@ -36,14 +36,13 @@ def case_table(
         problems: Why the others will not.
         layout: How the folder is laid out, in words.
         classes: Class name -> value, as far as they have names.
-        groups: Who belongs together, in words.
+        dealt: Further rows: who belongs together, who trains and who validates.
     """
     cases = fingerprint.cases
     rows = [("layout", layout)] if layout else []
     left_out = f", {len(problems)} left out" if problems else ""
     rows.append(("cases", f"{len(cases)}{left_out}"))
-    if groups:
-        rows.append(("groups", groups))
+    rows += dealt
     if cases:
         rows += [
             ("channels", _counted([str(len(case.channels)) for case in cases])),
@@ -59,7 +58,7 @@ def case_table(
 
 def plan_table(plan: Plan) -> Table:
     """What will be done, choice by choice, and why."""
-    axes = [axis for axis in AXES if AXES.index(axis) != plan.slice_axis]
+    axes = [AXES[axis] for axis in plan.network_axes]
     words = {
         "classes": ", ".join(
             f"{name} ({value})"

@@ -122,6 +122,7 @@ def fit(
             return shape, batch
     shape, batch = pairs[-1]
     raise MedsegError(
-        f"max_memory = {memory / 1e9:.2g} GB: a step of {batch} patches of {by(shape.patch_size)} "
-        f"takes {need / 1e9:.2g} GB; raise it, or set a smaller encoder, patch_size or batch_size"
+        f"max_memory = {memory / 1e9:.2g} GB",
+        f"a step of {batch} patches of {by(shape.patch_size)} takes {need / 1e9:.2g} GB",
+        "raise it, or set a smaller encoder, patch_size or batch_size",
     )

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import FiniteFloat, model_validator
 from typing_extensions import Self
 
+from medseg.files import write_text
 from medseg.geometry import Size, Vector
 from medseg.records import Frozen
 
@@ -18,6 +19,11 @@ FINEST_MM, COARSEST_MM = 1e-9, 1e9
 """Limits of a voxel's side. A micrometre stays within them in a file that counts in metres."""
 BACKGROUND = "background"
 """Name of the class that the user did not name."""
+
+
+def network_axes(slice_axis: int | None) -> tuple[int, ...]:
+    """The axes of a volume but the one that is walked slice by slice, if there is one."""
+    return tuple(axis for axis in range(3) if axis != slice_axis)
 
 
 class Normalisation(Frozen):
@@ -147,17 +153,24 @@ class Plan(Frozen):
         return self.task == "multiclass" and self.class_names[0].casefold() == BACKGROUND
 
     @property
+    def network_axes(self) -> tuple[int, ...]:
+        """The volume axes that the network sees, in its order: all but the slice axis."""
+        return network_axes(self.slice_axis)
+
+    @property
     def volume_patch(self) -> Size:
         """The patch as a box in the volume: `patch_size`, and 1 along the slice axis."""
-        patch = list(self.patch_size)
-        if self.slice_axis is not None:
-            patch.insert(self.slice_axis, 1)
-        first, second, third = patch
+        patch = dict(zip(self.network_axes, self.patch_size, strict=True))
+        first, second, third = (patch.get(axis, 1) for axis in range(3))
         return first, second, third
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(self.model_dump_json(indent=2), encoding="utf-8")
+        """Write as JSON, whole or not at all.
+
+        Raises:
+            MachineError, OSError: As `whole_file`.
+        """
+        write_text(path, self.model_dump_json(indent=2))
 
     @classmethod
     def load(cls, path: Path) -> "Plan":

@@ -21,7 +21,7 @@ from medseg.plan.patch import (
     shape_for,
     shapes,
 )
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Plan, network_axes
 from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
 from medseg.plan.topology import REFERENCE, Recipe, recipe
@@ -35,6 +35,7 @@ def make_plan(
     step_bytes: Callable[[Candidate], int],
     class_names: Mapping[str, int] | None = None,
     limits: Limits | None = None,
+    num_training: int | None = None,
 ) -> Plan:
     """Decide everything that the data decides, where the user has not.
 
@@ -44,6 +45,7 @@ def make_plan(
         step_bytes: Memory of a training step, in bytes.
         class_names: Class name -> value as the dataset has them; `hparams.classes` goes before.
         limits: What the machine allows; `hparams.max_memory` goes before its memory.
+        num_training: Cases to learn from; None: all but one in `hparams.folds`.
 
     Raises:
         MedsegError: If settings and data do not fit together, or memory is too small.
@@ -60,7 +62,7 @@ def make_plan(
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
-    axes = [axis for axis in range(3) if axis != walked]
+    axes = network_axes(walked)
     size = median_size(cases, spacing_mm, walked)
     shape, batch, why = _patch_and_batch(
         [size[axis] for axis in axes],
@@ -79,8 +81,10 @@ def make_plan(
         ),
     )
     reasons |= why
+    names = [case.name for case in cases]
+    training = num_training or len(split(names, hparams.folds, hparams.fold).training)
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
-    steps, reasons["steps"] = _steps(hparams, [case.name for case in cases], batch)
+    steps, reasons["steps"] = _steps(hparams, training, batch)
     return Plan(
         dim=hparams.dim,
         slice_axis=walked,
@@ -110,7 +114,7 @@ def _walked(cases: Sequence[CaseFacts], dim: int) -> tuple[Literal[0, 1, 2] | No
         return slice_axis(cases)
     if cases[0].flat:
         raise SettingsError(
-            "dim = 3: the cases are 2D images, which need a 2D network; set --dim 2"
+            "dim = 3", "the cases are 2D images, which need a 2D network", "set --dim 2"
         )
     return None, "none: the network is 3D"
 
@@ -143,7 +147,7 @@ def _patch_and_batch(
         why = "set by you" + f" as {by(asked)}, padded to multiples of the strides" * padded
     else:
         raise SettingsError(
-            f"patch_size = {asked}: one number per axis is needed; give {hparams.dim} of them"
+            f"patch_size = {asked}", "one number per axis is needed", f"give {hparams.dim} of them"
         )
     batches = [hparams.batch_size or choose_batch(choices[0].patch_size)]
     while hparams.batch_size is None and batches[-1] > 1:
@@ -179,13 +183,12 @@ def _flip_axes(
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
-def _steps(hparams: HParams, names: Sequence[str], batch: int) -> tuple[int | None, str]:
+def _steps(hparams: HParams, training: int, batch: int) -> tuple[int | None, str]:
     """Training steps; None where time decides."""
     if hparams.time_budget is not None:
         return None, "the time budget decides"
     if hparams.steps is not None:
         return hparams.steps, "set by you"
-    training = len(split(names, hparams.folds, hparams.fold).training)
     if hparams.epochs is not None:
         each = ceil(training / batch)
         return hparams.epochs * each, f"{hparams.epochs} epochs of {each} steps, set by you"

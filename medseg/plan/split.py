@@ -1,5 +1,6 @@
 """Which cases train and which validate."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,23 +13,38 @@ class Split(NamedTuple):
 
 
 def split(groups: Sequence[str], folds: int, fold: int) -> Split:
-    """Group i, in order of its first case, belongs to fold i mod `folds`; `fold` validates.
+    """Deal cases so that those of one group, such as a patient, stand on one side.
 
-    Cases of one group, such as scans of one patient, are always on one side. With fewer groups than
-    folds one group is left out at a time. Where all cases are of one group, they are dealt case by
-    case; a single case trains and validates.
+    Group j, in the order of their first cases, belongs to fold j mod `folds`; `fold` validates. So
+    case i of cases that are groups by themselves belongs to fold i mod `folds`. With fewer groups
+    than folds one group is left out at a time. Cases of one and the same group are dealt as if they
+    were by themselves; a single case trains and validates.
 
     Args:
-        groups: Who each case is of.
-        folds: Number of parts.
-        fold: The part that validates.
+        groups: The group of each case, cases in natural order.
+        folds: Parts to deal them into.
+        fold: The part to validate.
     """
-    order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
-    places = [order[group] for group in groups]
-    if len(order) < 2:
-        places = list(range(len(groups)))
     if len(groups) < 2:
         return Split((0,) * len(groups), (0,) * len(groups))
-    folds = min(folds, max(places) + 1)
-    validation = tuple(i for i, place in enumerate(places) if place % folds == fold % folds)
-    return Split(tuple(i for i in range(len(groups)) if i not in set(validation)), validation)
+    owners = _fold_of_each(groups, folds)
+    chosen = fold % (max(owners) + 1)
+    cases = range(len(groups))
+    return Split(
+        tuple(case for case in cases if owners[case] != chosen),
+        tuple(case for case in cases if owners[case] == chosen),
+    )
+
+
+def fold_sizes(groups: Sequence[str], folds: int) -> tuple[int, ...]:
+    """Cases in each fold."""
+    sizes = Counter(_fold_of_each(groups, folds))
+    return tuple(sizes[fold] for fold in sorted(sizes))
+
+
+def _fold_of_each(groups: Sequence[str], folds: int) -> list[int]:
+    order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    if len(order) == 1:
+        return [case % min(folds, len(groups)) for case in range(len(groups))]
+    folds = min(folds, len(order))
+    return [order[group] % folds for group in groups]

@@ -1,6 +1,6 @@
 """The values in a user's label files to the plan's class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,6 @@ ClassLayers = npt.NDArray[np.uint8]
 def class_layers(label: npt.NDArray[Any], plan: Plan) -> ClassLayers:
     """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
 
-    Several mask files are taken in class order, whatever their nonzero values. As classes that
-    exclude each other, the later file wins where they overlap.
-
     Args:
         label: One label map, or one layer per mask file: (layers, *size).
         plan: Names the classes and the values they have in label maps.
@@ -26,33 +23,64 @@ def class_layers(label: npt.NDArray[Any], plan: Plan) -> ClassLayers:
         (1, *size) or (classes, *size).
 
     Raises:
+        ScanError: As `layer_by_layer`.
+    """
+    found = list(layer_by_layer(label, len(label), plan))
+    return np.stack(found) if len(found) > 1 else found[0][None]
+
+
+def layer_by_layer(
+    layers: Iterable[npt.NDArray[Any]], count: int, plan: Plan
+) -> Iterator[ClassLayers]:
+    """What `class_layers` gives, one layer after another, from layers that are read likewise.
+
+    Several mask files are taken in class order, whatever their nonzero values. As classes that
+    exclude each other, the later file wins where they overlap.
+
+    Args:
+        layers: One label map, or the mask files, each (*size).
+        count: How many they are.
+        plan: Names the classes and the values they have in label maps.
+
+    Yields:
+        (*size), one layer (multiclass) or one for each class (multilabel).
+
+    Raises:
         ScanError: If a label map has a value, or the files a number, that the plan does not know.
     """
     multilabel = plan.task == "multilabel"
-    if len(label) > 1:
-        masks = _masks(label, plan.class_names if multilabel else plan.class_names[1:])
-        return masks if multilabel else _merge(masks)
+    if count > 1:
+        _check_masks(count, plan.class_names if multilabel else plan.class_names[1:])
+        masks = ((layer != 0).view(np.uint8) for layer in layers)
+        if multilabel:
+            yield from masks
+        else:
+            yield _merged(masks)
+        return
+    (layer,) = layers
     if not multilabel:
-        return _positions(label, plan.label_values, plan)
-    positions = _positions(label[0], (0, *plan.label_values), plan)
-    indices = np.arange(1, plan.num_outputs + 1, dtype=np.uint8)
-    return (positions == indices[:, None, None, None]).astype(np.uint8)
+        yield _positions(layer, plan.label_values, plan)
+        return
+    positions = _positions(layer, (0, *plan.label_values), plan)
+    for index in range(1, plan.num_outputs + 1):
+        yield (positions == index).view(np.uint8)
 
 
-def _masks(label: npt.NDArray[Any], names: Sequence[str]) -> ClassLayers:
-    if len(label) != len(names):
+def _check_masks(count: int, names: Sequence[str]) -> None:
+    if count != len(names):
         raise ScanError(
             "label",
-            f"{len(label)} mask files, but there are {len(names)} classes ({', '.join(names)})",
+            f"{count} mask files, but there are {len(names)} classes ({', '.join(names)})",
             "give one label map, or one mask file per class",
         )
-    return (label != 0).astype(np.uint8)
 
 
-def _merge(masks: ClassLayers) -> ClassLayers:
-    merged = np.zeros((1, *masks.shape[1:]), dtype=np.uint8)
+def _merged(masks: Iterable[ClassLayers]) -> ClassLayers:
+    merged: ClassLayers | None = None
     for index, mask in enumerate(masks, start=1):
-        merged[0][mask != 0] = index
+        merged = np.zeros(mask.shape, dtype=np.uint8) if merged is None else merged
+        np.putmask(merged, mask.view(np.bool_), index)
+    assert merged is not None  # there were several
     return merged
 
 
@@ -62,9 +90,8 @@ def _positions(label: npt.NDArray[Any], known: Sequence[int], plan: Plan) -> Cla
     values = np.array(known)[order]
     out = np.empty(label.shape, dtype=np.uint8)
     unknown: set[int] = set()
-    size = label.shape[-2:]
     # Plane by plane, since searchsorted answers in 8 bytes a voxel.
-    for plane, target in zip(label.reshape(-1, *size), out.reshape(-1, *size), strict=True):
+    for plane, target in zip(label, out, strict=True):
         rank = np.searchsorted(values, plane).clip(max=len(values) - 1)
         strange = values[rank] != plane
         if strange.any():

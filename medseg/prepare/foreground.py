@@ -1,5 +1,6 @@
 """Where the classes are, so that patches can be cut there without searching."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 
 from medseg.plan.plan import Plan
 
-_PER_CLASS = 4000
+PER_CLASS = 4000
 
 Rows = npt.NDArray[np.int32]
 
@@ -26,38 +27,34 @@ class Foreground(NamedTuple):
     voxels: tuple[int, ...]
 
 
-def foreground(label: npt.NDArray[Any] | None, plan: Plan) -> Foreground:
+def foreground(layers: Iterable[npt.NDArray[Any]], plan: Plan) -> Foreground:
     """Random voxels of each foreground class, at most 4000 of each, the same ones every time.
 
     Plane by plane: no list of all voxels of a class is made.
 
     Args:
-        label: Class layers as in `Prepared`; None has no foreground.
+        layers: Of a label as in `Prepared`, one after another; none has no foreground.
         plan: Tells whether layers hold indices or classes.
     """
-    if label is None:
-        return Foreground(
-            np.empty((0, 3), np.int32), (0,) * plan.num_outputs, (0,) * plan.num_outputs
-        )
     random = np.random.default_rng(0)
-    multilabel = plan.task == "multilabel"
-    counts = _counts(label, plan.num_outputs, multilabel=multilabel)
     parts: list[Rows] = [np.empty((0, 3), dtype=np.int32)]
     ends: list[int] = []
-    for index, per_plane in enumerate(counts):
-        if multilabel or index > 0:
-            layer, value = (label[index], 1) if multilabel else (label[0], index)
-            parts += _drawn(layer, value, per_plane, random)
-        ends.append(sum(map(len, parts)))
-    voxels = tuple(int(per_plane.sum()) for per_plane in counts)
-    return Foreground(np.concatenate(parts), tuple(ends), voxels)
-
-
-def _counts(label: npt.NDArray[Any], classes: int, *, multilabel: bool) -> npt.NDArray[np.int64]:
-    """Voxels of each class in each plane, (classes, planes)."""
-    if multilabel:
-        return np.array([[np.count_nonzero(plane) for plane in layer] for layer in label])
-    return np.array([np.bincount(plane.ravel(), minlength=classes) for plane in label[0]]).T
+    voxels: list[int] = []
+    for layer in layers:
+        if plan.task == "multilabel":
+            counts = np.array([[np.count_nonzero(plane) for plane in layer]])
+            values = (1,)
+        else:
+            classes = range(plan.num_outputs)
+            counts = np.array([np.bincount(p.ravel(), minlength=len(classes)) for p in layer]).T
+            values = tuple(classes)
+        for value, per_plane in zip(values, counts, strict=True):
+            if value > 0:
+                parts += _drawn(layer, value, per_plane, random)
+            ends.append(sum(map(len, parts)))
+            voxels.append(int(per_plane.sum()))
+    nothing = (0,) * plan.num_outputs
+    return Foreground(np.concatenate(parts), tuple(ends) or nothing, tuple(voxels) or nothing)
 
 
 def _drawn(
@@ -69,8 +66,8 @@ def _drawn(
     """Some voxels of one class, in the order in which they lie."""
     total = int(per_plane.sum())
     ranks = np.arange(total)
-    if total > _PER_CLASS:
-        ranks = np.sort(random.choice(total, _PER_CLASS, replace=False, shuffle=False))
+    if total > PER_CLASS:
+        ranks = np.sort(random.choice(total, PER_CLASS, replace=False, shuffle=False))
     ends = np.cumsum(per_plane)
     rows: list[Rows] = []
     for plane in np.unique(np.searchsorted(ends, ranks, side="right")):

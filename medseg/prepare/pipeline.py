@@ -1,12 +1,18 @@
 """From a subject to what the network sees: orient, crop, normalise, resample."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from medseg.errors import ScanError
 from medseg.geometry import Orientation
 from medseg.plan.plan import Plan
-from medseg.prepare.classes import class_layers
+from medseg.prepare.classes import layer_by_layer
 from medseg.prepare.crop import crop
 from medseg.prepare.prepared import Placement, Prepared
-from medseg.prepare.resample import normalised_and_resampled, resample_label, resampled_size
+from medseg.prepare.resample import normalised_slabs, resample_layer, resampled_size
 from medseg.scans.case import Subject
 from medseg.scans.content import content_box
 
@@ -23,6 +29,23 @@ def prepare(subject: Subject, plan: Plan) -> Prepared:
         ScanError: If the subject has other channels, or other label values, than the plan, or has
             a world frame and the plan has none, or the reverse.
     """
+    placement = place(subject, plan)
+    image = np.empty((plan.channels, *placement.size), dtype=np.float32)
+    for channel, rows, slab in image_slabs(subject, placement, plan):
+        image[channel, rows] = slab
+    if subject.label is None:
+        return Prepared(subject.name, image, None, placement)
+    layers = list(label_layers(subject.label, len(subject.label), placement, plan))
+    label = np.stack(layers) if len(layers) > 1 else layers[0][None]
+    return Prepared(subject.name, image, label, placement)
+
+
+def place(subject: Subject, plan: Plan) -> Placement:
+    """Where a subject's voxels go.
+
+    Raises:
+        ScanError: As `prepare`, labels apart.
+    """
     if subject.geometry.world != plan.world:
         kinds = ("an image without a world frame", "a scan with a world frame")
         raise ScanError(
@@ -37,16 +60,47 @@ def prepare(subject: Subject, plan: Plan) -> Prepared:
             "give every channel of the case, and only those",
         )
     orientation = subject.geometry.to_canonical() if plan.world else _AS_IT_IS
-    image = orientation.apply(subject.image)
-    start, box_size = content_box(image)
+    start, box_size = content_box(orientation.apply(subject.image))
     spacing_mm = subject.geometry.reoriented(orientation).spacing_mm
     size = resampled_size(box_size, spacing_mm, plan.spacing_mm, plan.slice_axis)
-    placement = Placement(subject.geometry, orientation, start, box_size, size)
-    inside = crop(image, start, box_size)
-    prepared = normalised_and_resampled(inside, plan.normalisation, size, plan.image_orders)
-    if subject.label is None:
-        return Prepared(subject.name, prepared, None, placement)
-    layers = class_layers(crop(orientation.apply(subject.label), start, box_size), plan)
+    return Placement(subject.geometry, orientation, start, box_size, size)
+
+
+def image_slabs(
+    subject: Subject, placement: Placement, plan: Plan
+) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
+    """The prepared image part by part: a scan need not be in memory twice.
+
+    Yields:
+        Channel, rows of its first axis, and what is there; in the order of the whole array.
+    """
+    image = _content(subject.image, placement)
+    for index, (channel, rule) in enumerate(zip(image, plan.normalisation, strict=True)):
+        for rows, slab in normalised_slabs(channel, rule, placement.size, plan.image_orders):
+            yield index, rows, slab
+
+
+def label_layers(
+    layers: Iterable[npt.NDArray[Any]], count: int, placement: Placement, plan: Plan
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The layers of the prepared label, one after another.
+
+    Args:
+        layers: As in the files, (*native size) each; asked for one at a time.
+        count: How many they are.
+        placement: Where voxels go.
+        plan: The classes.
+
+    Raises:
+        ScanError: If they are not what the plan says.
+    """
     num_classes = 2 if plan.task == "multilabel" else plan.num_outputs
-    label = resample_label(layers, size, num_classes)
-    return Prepared(subject.name, prepared, label, placement)
+    inside = (_content(layer, placement) for layer in layers)
+    for layer in layer_by_layer(inside, count, plan):
+        yield resample_layer(layer, placement.size, num_classes)
+
+
+def _content(array: npt.NDArray[Any], placement: Placement) -> npt.NDArray[Any]:
+    """The content box in canonical axes (a view)."""
+    oriented = placement.orientation.apply(array)
+    return crop(oriented, placement.box_start, placement.box_size)

@@ -1,5 +1,7 @@
 """A case as the network sees it, and where it came from."""
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,12 @@ class StoredCase:
 
     @property
     def prepared(self) -> Prepared:
-        """Its arrays, memory-mapped and read-only; files close when the last of them is dropped."""
+        """Its arrays, memory-mapped and read-only; files close when the last of them is dropped.
+
+        The entry is marked as used, so that no other run tidies it away.
+        """
+        with suppress(OSError):  # a cache of someone else's, perhaps
+            os.utime(self.folder)
         label = mapped(self.folder / "label.npy") if self.labelled else None
         image = mapped(self.folder / "image.npy")
         return Prepared(self.name, image, label, self.placement)

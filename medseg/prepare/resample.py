@@ -1,6 +1,6 @@
 """From a scan's spacing to the plan's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -35,19 +35,19 @@ def resampled_size(
     return lengths[0], lengths[1], lengths[2]
 
 
-def normalised_and_resampled(
-    image: npt.NDArray[np.float32], rules: Sequence[Normalisation], size: Size, orders: Size
-) -> npt.NDArray[np.float32]:
-    """Normalise (channels, *spatial), then resize against aliasing; slab by slab.
+def normalised_slabs(
+    channel: Channel, rule: Normalisation, size: Size, order: Size
+) -> Iterator[tuple[slice, Channel]]:
+    """Normalise one channel, (*spatial), then resize it against aliasing; slab by slab.
 
     In this order outliers are clipped before they can ring, and the background is still one value.
+
+    Yields:
+        Rows of the first axis, in order, and what lies there: (rows, *size[1:]).
     """
-    out = np.empty((len(image), *size), dtype=np.float32)
-    for channel, rule, target in zip(image, rules, out, strict=True):
-        read = partial(_normalised, channel, scaling(channel, rule))
-        for rows, slab in resize_parts(read, (1, *channel.shape), size, orders):
-            target[rows] = slab[0].numpy()
-    return out
+    read = partial(_normalised, channel, scaling(channel, rule))
+    for rows, slab in resize_parts(read, (1, *channel.shape), size, order):
+        yield rows, slab[0].numpy()
 
 
 def _normalised(channel: Channel, rule: Scaling, rows: slice) -> torch.Tensor:
@@ -55,6 +55,6 @@ def _normalised(channel: Channel, rule: Scaling, rows: slice) -> torch.Tensor:
     return rule.apply(torch.from_numpy(channel[rows].copy())[None])
 
 
-def resample_label(label: npt.NDArray[np.uint8], size: Size, num_classes: int) -> npt.NDArray[Any]:
-    """Resize class indices (layers, *spatial)."""
-    return resize_labels(torch.from_numpy(label), size, num_classes).numpy()
+def resample_layer(layer: npt.NDArray[np.uint8], size: Size, num_classes: int) -> npt.NDArray[Any]:
+    """Resize class indices (*spatial)."""
+    return resize_labels(torch.from_numpy(layer[None]), size, num_classes)[0].numpy()

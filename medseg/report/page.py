@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 
 from medseg.evaluation.summary import Row, Statistic, Summary, number, volume_error
+from medseg.files import write_text
 from medseg.report.curves import Curve
 from medseg.report.figures import COLOURS, Example, draw_example
 from medseg.report.html import (
@@ -20,7 +21,6 @@ from medseg.report.html import (
     swatch,
     table,
 )
-from medseg.runs import write_text
 from medseg.scans.case import Problem
 
 _MOST_CASES = 200

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from medseg.files import write_text
 from medseg.report.curves import Curve
 from medseg.report.html import curves, element, jpeg, page, pairs, problems, section
-from medseg.runs import write_text
 from medseg.scans.case import Problem
 
 _LONG_SIDE = 320

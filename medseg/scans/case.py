@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from medseg.errors import MedsegError
 from medseg.geometry import Geometry
+from medseg.scans.notes import Note
 
 
 class Problem(NamedTuple):
@@ -21,9 +22,12 @@ class Problem(NamedTuple):
     @classmethod
     def from_error(cls, name: str, error: MedsegError) -> "Problem":
         """What an error says, under the case's name."""
-        parts = (error.subject if error.subject != name else "", error.what)
-        what = ": ".join(part for part in parts if part)
+        what = ": ".join(part for part in (error.subject, error.what) if part)
         return cls(name, what, error.remedy or "repair or remove the file")
+
+    def __str__(self) -> str:
+        """One line: `name: what; remedy`."""
+        return f"{self.name}: {self.what}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,11 @@ class Subject:
         label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
             layer per mask file; None if unlabelled.
         geometry: The grid both are on.
-        warnings: What had to be mended while reading, one line each, without the case's name.
+        warnings: What had to be mended while reading.
     """
 
     name: str
     image: npt.NDArray[np.float32]
     label: npt.NDArray[Any] | None
     geometry: Geometry
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[Note, ...] = field(default=())

@@ -1,23 +1,17 @@
 """How the channels of one case are told apart, and the files a user names grouped by that rule."""
 
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
-from pathlib import Path
-from typing import Literal
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from medseg.scans.case import Case, Problem
-from medseg.scans.formats import IMAGE_SUFFIXES
-from medseg.scans.names import (
-    case_folder,
-    file_stem,
-    is_image_file,
-    is_label_name,
-    natural_key,
-    role,
-    safe_names,
-)
+from medseg.scans.inputs import find_files, list_images, spelled
+from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
+
+__all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
 
 
 class ChannelRule(BaseModel):
@@ -52,138 +46,127 @@ class ChannelRule(BaseModel):
         case_text = text[: len(text) - len(key)]
         return (Path(case_text), key) if ends and not case_text.endswith("/") else None
 
-    @property
-    def depth(self) -> int:
-        """How many levels below a folder of cases their files may lie."""
-        return 2 if self.kind == "folder" else max((key.count("/") for key in self.keys), default=0)
+
+class Inputs(NamedTuple):
+    """Cases made of what a user named.
+
+    Attributes:
+        cases: In the order given.
+        problems: What could not be used.
+        notes: What was left out of folders, a line each.
+        places: Where each case is below what was named, without a format: `patient1/scan`.
+    """
+
+    cases: list[Case]
+    problems: list[Problem]
+    notes: list[str]
+    places: list[PurePath]
 
 
-def list_images(folder: Path, depth: int) -> list[Path]:
-    """The image files of a folder, and of its sub-folders `depth` levels down, in natural order."""
-    found: list[Path] = []
-    for entry in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
-            continue
-        if entry.is_dir():
-            found += list_images(entry, depth - 1) if depth > 0 else []
-        elif is_image_file(entry):
-            found.append(entry)
-    return found
+class _Group(NamedTuple):
+    """Files of one case, by channel; `path` names the case, or is the file that is one."""
+
+    path: Path
+    name: str
+    files: dict[str, list[Path]]
 
 
-def group_inputs(
-    paths: Sequence[str], rule: ChannelRule, channels: int
-) -> tuple[list[Case], list[Problem]]:
+def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inputs:
     """Make cases of the files, folders and globs a user named.
 
-    A folder stands for the image files directly in it and, when cases are folders, for those in
-    its sub-folders, as deep as a case's go. A model of one file per case takes a file of any name;
-    one of several takes files whose names hold the keys.
+    A folder stands for the images in it and in its sub-folders; labels and earlier masks among
+    them are left out. A model of one file per case takes a file of any name; one of several takes
+    files whose names hold the keys.
 
     Args:
         paths: As typed; `~` and `*` are understood.
         rule: That of the training data.
         channels: What the model expects, for the messages.
 
-    Returns:
-        Cases in the order given, and what could not be used.
+    Raises:
+        MachineError: If the machine fails while looking.
     """
-    problems: list[Problem] = []
-    groups: dict[tuple[Path, str], dict[str, list[Path]]] = {}
-    files = list(_expanded(paths, rule, problems))
-    splits = [rule.split(path) for path, _ in files]
+    several = len(rule.keys) > 1
+    found = find_files(paths, lambda path: several and _claims(rule, path))
+    problems, groups = found.problems, dict[Path, _Group]()
+    splits = [rule.split(path) for path, _ in found.files]
     case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
-    for (path, named), split in zip(files, splits, strict=True):
+    beside: list[str] = []
+    for (path, named), split in zip(found.files, splits, strict=True):
         if split is not None:
             case, key = split
-            groups.setdefault((case, case.name), {}).setdefault(key, []).append(path)
+            group = groups.setdefault(case if several else path, _Group(case, case.name, {}))
+            group.files.setdefault(key, []).append(path)
         elif not named and not case_folders.isdisjoint(path.absolute().parents):
-            continue  # a case's folder may hold other files, such as its label
-        elif len(rule.keys) <= 1:
-            groups[path, file_stem(path)] = {key: [path] for key in rule.keys or ("",)}
+            beside.append(path.name)
+        elif not several:
+            groups[path] = _Group(path, file_stem(path), {"": [path]})
         else:
             problems.append(_unknown_channel(path, rule, channels))
-    return _cases(groups, rule, problems), problems
+    if beside:
+        shown = ", ".join(beside[:3]) + ", ..." * (len(beside) > 3)
+        found.notes.append(
+            f"left out {len(beside)} file(s) that are no channel of the model: {shown}; "
+            "to have one predicted, name the file itself"
+        )
+    complete = list(_complete(groups.values(), rule, problems))
+    places = [_place(group, images, found.root) for group, images in complete]
+    cases = [
+        Case(name, images)
+        for name, (_, images) in zip(_names(complete, places), complete, strict=True)
+    ]
+    return Inputs(cases, problems, found.notes, places)
 
 
-def _cases(
-    groups: dict[tuple[Path, str], dict[str, list[Path]]],
-    rule: ChannelRule,
-    problems: list[Problem],
-) -> list[Case]:
-    complete: list[tuple[str, tuple[Path, ...]]] = []
-    for (_, name), files in groups.items():
-        missing = [key for key in rule.keys if key not in files]
-        twice = [path.name for same in files.values() if len(same) > 1 for path in same]
-        if missing:
+def _claims(rule: ChannelRule, path: Path) -> bool:
+    """Whether a file is a channel by the rule although its name holds a label's word."""
+    split = rule.split(path)
+    return split is not None and is_label_name(split[1])
+
+
+def _complete(
+    groups: Iterable[_Group], rule: ChannelRule, problems: list[Problem]
+) -> Iterator[tuple[_Group, tuple[Path, ...]]]:
+    """Groups with one file per channel, in channel order."""
+    for group in groups:
+        missing = [key for key in rule.keys if key not in group.files]
+        twice = [path.name for same in group.files.values() if len(same) > 1 for path in same]
+        if len(rule.keys) > 1 and missing:
             what = f"no file for channel {', '.join(missing)}"
-            problems.append(Problem(name, what, "add it beside the others, or name it too"))
+            problems.append(Problem(group.name, what, "add it beside the others, or name it too"))
         elif twice:
             what = f"several files for one channel: {', '.join(twice)}"
-            problems.append(Problem(name, what, "name one of them"))
+            problems.append(Problem(group.name, what, "name one of them"))
+        elif len(rule.keys) > 1:
+            yield group, tuple(group.files[key][0] for key in rule.keys)
         else:
-            complete.append((name, tuple(files[key][0] for key in rule.keys or ("",))))
-    names = safe_names(name for name, _ in complete)
-    return [Case(safe, images) for safe, (_, images) in zip(names, complete, strict=True)]
+            yield group, tuple(path for same in group.files.values() for path in same)
 
 
-def _expanded(
-    paths: Sequence[str], rule: ChannelRule, problems: list[Problem]
-) -> Iterator[tuple[Path, bool]]:
-    """Every image file once, and whether the user named it (rather than its folder)."""
-    seen: set[Path] = set()
-    for text in paths:
-        path = Path(text).expanduser()
-        try:
-            globbed = not path.exists()
-            entries = _globbed(path) if globbed else [path]
-            files = [pair for entry in entries for pair in _files(entry, rule)]
-        except OSError as error:
-            what = f"cannot be looked at ({error.strerror})"
-            problems.append(Problem(text, what, "check its name and permissions"))
-            continue
-        # A glob such as new/* may well hit other files, which nobody asked for by name.
-        files = [pair for pair in files if is_image_file(pair[0])] if globbed else files
-        if not files:
-            problems.append(_nothing_there(text, entries))
-        for file, named in files:
-            if not is_image_file(file):
-                problems.append(_not_an_image(file))
-            elif file.resolve() not in seen:
-                seen.add(file.resolve())
-                yield file, named
+def _place(group: _Group, images: Sequence[Path], root: Path) -> PurePath:
+    """A file keeps its own name; of several the case has one."""
+    path = group.path if len(images) > 1 else images[0].with_name(file_stem(images[0]))
+    absolute = spelled(path)
+    below = absolute.relative_to(root) if absolute.is_relative_to(root) else PurePath(path.name)
+    return below if below.name else PurePath(absolute.name)
 
 
-def _globbed(path: Path) -> list[Path]:
-    """What a pattern matches, in natural order; nothing if it is no pattern, or a broken one."""
-    fixed = list(takewhile(lambda part: not any(sign in part for sign in "*?["), path.parts))
-    pattern = "/".join(path.parts[len(fixed) :])
-    try:
-        found = list(Path(*fixed).glob(pattern)) if pattern else []
-    except ValueError:
-        return []
-    return sorted(found, key=lambda entry: natural_key(str(entry)))
-
-
-def _files(entry: Path, rule: ChannelRule) -> list[tuple[Path, bool]]:
-    if not entry.is_dir():
-        return [(entry, True)]
-    return [(file, False) for file in list_images(entry, rule.depth)]
-
-
-def _nothing_there(text: str, entries: list[Path]) -> Problem:
-    if not entries:
-        return Problem(text, "no such file or folder", "check the path given to --input")
-    return Problem(
-        text,
-        "holds no image files",
-        f"name a folder or pattern with files of {', '.join(IMAGE_SUFFIXES)}",
-    )
-
-
-def _not_an_image(path: Path) -> Problem:
-    remedy = f"convert it to one of {', '.join(IMAGE_SUFFIXES)}"
-    return Problem(str(path), "not a known image format", remedy)
+def _names(
+    complete: Sequence[tuple[_Group, tuple[Path, ...]]], places: Sequence[PurePath]
+) -> list[str]:
+    """A case's own name; where several share it, its place; at one place, with its format."""
+    own = [group.name for group, _ in complete]
+    shared = Counter(name.casefold() for name in own)
+    at_place = Counter(str(place).casefold() for place in places)
+    names: list[str] = []
+    for name, place, (_, images) in zip(own, places, complete, strict=True):
+        if shared[name.casefold()] == 1:
+            names.append(name)
+        elif at_place[str(place).casefold()] == 1:
+            names.append(place.as_posix())
+        else:
+            names.append((place.parent / images[0].name.replace(".", "_")).as_posix())
+    return safe_names(names)
 
 
 def _unknown_channel(path: Path, rule: ChannelRule, channels: int) -> Problem:

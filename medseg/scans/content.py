@@ -1,4 +1,8 @@
-"""The box of a scan that matters: what its constant border surrounds."""
+"""The box of a scan that matters: what its constant border surrounds.
+
+It is the same in training and in prediction, which has no label to go by: where a label reaches
+into the border, the box does not grow, and the user is told how much of it cannot be learnt.
+"""
 
 from typing import Any
 
@@ -6,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.geometry import Size
+from medseg.scans.slabs import slabs
 
 
 def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
@@ -13,7 +18,6 @@ def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
 
     The border's value is what most corners of the scan hold, per channel. Only exact equality
     counts, so noise is never taken for padding. A scan that is constant throughout is all content.
-    Plane by plane: nothing of the scan's size is made.
 
     Args:
         image: (channels, *size), three spatial axes.
@@ -25,16 +29,18 @@ def content_box(image: npt.NDArray[Any]) -> tuple[Size, Size]:
     corners = image[np.ix_(range(len(image)), *[(0, length - 1) for length in shape])]
     values, counts = np.unique(corners.reshape(len(image), -1), axis=1, return_counts=True)
     border = values[:, counts.argmax()]
-    filled = tuple(np.zeros(length, dtype=bool) for length in shape)
+    filled = [np.zeros(length, dtype=bool) for length in shape]
     for channel, value in zip(image, border, strict=True):
-        for index, plane in enumerate(channel):
-            content = plane != value
-            rows = content.any(axis=1)
-            filled[0][index] |= rows.any()
-            filled[1][...] |= rows
-            filled[2][...] |= content.any(axis=0)
+        for part in slabs(channel):
+            content = channel[part] != value
+            for axis in range(3):
+                others = tuple(other for other in range(3) if other != axis)
+                filled[axis][part[axis]] |= content.any(axis=others)
     if not filled[0].any():
         return (0, 0, 0), (shape[0], shape[1], shape[2])
-    ends = [np.flatnonzero(axis)[[0, -1]].tolist() for axis in filled]
-    (i, i_last), (j, j_last), (k, k_last) = ends
-    return (i, j, k), (i_last - i + 1, j_last - j + 1, k_last - k + 1)
+    start, stop = [0, 0, 0], [0, 0, 0]
+    for axis in range(3):
+        found = np.flatnonzero(filled[axis])
+        start[axis], stop[axis] = int(found[0]), int(found[-1]) + 1
+    size = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+    return (start[0], start[1], start[2]), size

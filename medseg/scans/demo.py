@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from medseg.errors import MedsegError
+from medseg.files import machine_error
 from medseg.geometry import Geometry, Matrix, Orientation, Size, Vector
 from medseg.progress import Progress, Silent
 from medseg.scans.phantom import ORGANS, phantom
@@ -47,9 +48,10 @@ def make_demo(folder: Path, progress: Progress | None = None, cases: int = 12) -
             (built / "dataset.json").write_text(json.dumps(classes, indent=2), encoding="utf-8")
             built.replace(folder)
     except OSError as error:
-        reason = error.strerror or error
-        raise MedsegError(
-            f"{folder}: the demo cannot be written there ({reason}); remove it or name a new folder"
+        raise machine_error(error, str(folder)) or MedsegError(
+            str(folder),
+            f"the demo cannot be written there ({error.strerror or error})",
+            "remove it or name a new folder",
         ) from None
 
 

@@ -1,23 +1,198 @@
-"""Which file formats are understood, told by suffix. No heavy imports: listing files is instant."""
+"""Which file formats are understood: one entry each, one module each.
 
-import os
-import re
+A new format is a module with the functions of `Module`, and a line in `FORMATS`. Nothing heavy is
+imported before a file is read: listing files is instant.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from medseg.errors import ScanError
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
-WORLD_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from medseg.geometry import Geometry
+    from medseg.scans.voxels import Header, Segment, Voxels
+
+
+ALL_INTEGERS = ("uint8", "int8", "int16", "uint16", "int32", "uint32", "int64")
+_SIGNED = ("uint8", "int16", "int32")
+_BYTE = ("uint8",)
+
+
+class Module(Protocol):
+    """What a format's module holds.
+
+    Whatever a function finds wrong with a file it raises as ScanError, with the reason; an OSError
+    of opening or reading passes through, and any other error counts as damage.
+    """
+
+    def files_of(self, path: Path, /) -> tuple[Path, ...]:
+        """All files that the path stands for, itself first. Reads headers at most."""
+        ...
+
+    def header(self, path: Path, /) -> "Header":
+        """Grid and channels, without reading a voxel."""
+        ...
+
+    def read(self, path: Path, /, *, colours: bool) -> "Voxels":
+        """All voxels. `colours` is true for an image, false for a label."""
+        ...
+
+    def write(
+        self,
+        values: "npt.NDArray[Any]",
+        geometry: "Geometry",
+        path: Path,
+        like: Path | None,
+        /,
+        *,
+        plane: bool,
+    ) -> None:
+        """Write (channels, *size), as `like` of the same format states its position.
+
+        `plane`: a grid of one slice is written as a plane. A format whose `masks` names another
+        suffix is never asked for a mask.
+        """
+        ...
+
+
+class SegmentsModule(Protocol):
+    """What the module of a format holds whose label files name their classes themselves."""
+
+    def segments(self, path: Path, /) -> "tuple[Segment, ...]":
+        """What a file's header names, without reading a voxel; nothing if it names none.
+
+        The format's `read` gives such a file's layers as channels.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """One entry.
+
+    Attributes:
+        name: What people call it.
+        suffixes: In lower case; files that end so are listed.
+        module: Imports its module when first asked.
+        world: Whether it states spacing, origin and direction.
+        lossy: Whether its compression changes values: fine for photographs, never for labels.
+        masks: The suffix in which a mask of such a scan is written; empty for the scan's own.
+        integers: Types that label values can have, smallest first.
+        fractions: Whether it holds float32.
+        named: Suffixes that are read when a user names such a file, but not listed.
+        listed: Whether a file that ends so is one indeed; looks beside it at most.
+        sniff: For files whose name tells nothing: whether the first 132 bytes are of this format.
+        segments: Imports the module that knows such labels' names, where the format has any.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: Callable[[], Module]
+    world: bool = True
+    lossy: bool = False
+    masks: str = ""
+    integers: tuple[str, ...] = ALL_INTEGERS
+    fractions: bool = True
+    named: tuple[str, ...] = ()
+    listed: Callable[[Path], bool] = lambda _path: True
+    sniff: Callable[[bytes], bool] | None = None
+    segments: Callable[[], SegmentsModule] | None = None
+
+
+def _nifti() -> Module:
+    from medseg.scans import nifti
+
+    return nifti
+
+
+def _pair() -> Module:
+    from medseg.scans import nifti_pair
+
+    return nifti_pair
+
+
+def _meta() -> Module:
+    from medseg.scans import metaimage
+
+    return metaimage
+
+
+def _nrrd() -> Module:
+    from medseg.scans import nrrd
+
+    return nrrd
+
+
+def _nrrd_segments() -> SegmentsModule:
+    from medseg.scans import nrrd_segments
+
+    return nrrd_segments
+
+
+def _mgh() -> Module:
+    from medseg.scans import mgh
+
+    return mgh
+
+
+def _flat() -> Module:
+    from medseg.scans import flat
+
+    return flat
+
+
+def header_beside(path: Path) -> Path | None:
+    """The other half of a pair of .hdr and .img, in whatever case. `.img` alone may be anything."""
+    half = "img" if path.suffix.lower() == ".hdr" else "hdr"
+    spelled = (f".{half}", f".{half.upper()}", f".{half.title()}")
+    halves = (path.with_suffix(suffix) for suffix in spelled)
+    return next((other for other in halves if other.is_file()), None)
+
+
+FORMATS = (
+    Format("NIfTI", (".nii", ".nii.gz"), _nifti),
+    Format(
+        "NIfTI or Analyze pair",
+        (".img",),
+        _pair,
+        named=(".hdr",),
+        listed=lambda path: header_beside(path) is not None,
+        integers=_SIGNED,
+    ),
+    Format("MetaImage", (".mha", ".mhd"), _meta),
+    Format("NRRD", (".nrrd", ".nhdr"), _nrrd, segments=_nrrd_segments),
+    Format("FreeSurfer", (".mgz", ".mgh"), _mgh, integers=_SIGNED),
+    Format("PNG", (".png",), _flat, world=False, integers=("uint8", "uint16"), fractions=False),
+    Format("TIFF", (".tif", ".tiff"), _flat, world=False),
+    Format("BMP", (".bmp",), _flat, world=False, integers=_BYTE, fractions=False),
+    Format("GIF", (".gif",), _flat, world=False, masks=".png", integers=_BYTE, fractions=False),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg"),
+        _flat,
+        world=False,
+        lossy=True,
+        masks=".png",
+        integers=_BYTE,
+        fractions=False,
+    ),
+)
+
+_BY_SUFFIX = {suffix: entry for entry in FORMATS for suffix in (*entry.suffixes, *entry.named)}
+
+IMAGE_SUFFIXES = tuple(suffix for entry in FORMATS for suffix in entry.suffixes)
+"""Everything that is listed, in lower case."""
+WORLD_SUFFIXES = tuple(s for entry in FORMATS if entry.world for s in entry.suffixes)
 """Volumes with a world frame: spacing, origin, direction."""
-
-LOSSY_SUFFIXES = (".jpg", ".jpeg")
-"""Compression changes the values: fine for photographs, never for labels."""
-FLAT_SUFFIXES = (".png", ".tif", ".tiff", *LOSSY_SUFFIXES)
+FLAT_SUFFIXES = tuple(s for entry in FORMATS if not entry.world for s in entry.suffixes)
 """Images without a world frame."""
-
-IMAGE_SUFFIXES = WORLD_SUFFIXES + FLAT_SUFFIXES
-"""Everything that can be read, in lower case."""
+LOSSY_SUFFIXES = tuple(s for entry in FORMATS if entry.lossy for s in entry.suffixes)
+"""Compression changes the values: fine for photographs, never for labels."""
 
 
 def suffix_of(path: Path) -> str:
@@ -26,32 +201,73 @@ def suffix_of(path: Path) -> str:
     return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
 
 
+def format_of(path: Path) -> Format | None:
+    """The entry of a file, by its suffix; where that is unknown, by its first bytes.
+
+    Raises:
+        OSError: If it has to be opened and cannot.
+    """
+    entry = _BY_SUFFIX.get(suffix_of(path))
+    sniffers = [entry for entry in FORMATS if entry.sniff is not None]
+    if entry is not None or not sniffers or not path.is_file():
+        return entry
+    with path.open("rb") as file:
+        start = file.read(132)
+    return next((entry for entry in sniffers if entry.sniff and entry.sniff(start)), None)
+
+
+def is_scan(path: Path) -> bool:
+    """Whether a file found in a folder is one that can be read, going by name and first bytes."""
+    try:
+        entry = format_of(path)
+    except OSError:
+        return False
+    return entry is not None and suffix_of(path) not in entry.named and entry.listed(path)
+
+
+def check_format(path: Path) -> Format:
+    """The entry of a file.
+
+    Raises:
+        ScanError: If there is none.
+        OSError: If it has to be opened and cannot.
+    """
+    entry = format_of(path)
+    if entry is None:
+        raise ScanError(
+            path.name,
+            f"unsupported suffix '{suffix_of(path)}'",
+            f"convert it to one of {', '.join(IMAGE_SUFFIXES)}",
+        )
+    return entry
+
+
 def check_suffix(path: Path) -> str:
     """The suffix, if it can be read.
 
     Raises:
         ScanError: If it cannot.
     """
-    suffix = suffix_of(path)
-    if suffix not in IMAGE_SUFFIXES:
-        raise ScanError(
-            f"{path.name}: unsupported suffix '{suffix}', convert it to one of "
-            + ", ".join(IMAGE_SUFFIXES)
-        )
-    return suffix
+    check_format(path)
+    return suffix_of(path)
 
 
-_DATA_FILE = re.compile(rb"^ElementDataFile\s*=\s*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
+def mask_suffix(path: Path) -> str:
+    """The suffix in which a mask of this scan is written, spelled as the scan's own if that is it.
+
+    JPEG would alter a mask and GIF holds no 16 bits: they are answered with PNG.
+    """
+    entry = format_of(path)
+    spelled = path.name[len(path.name) - len(suffix_of(path)) :]
+    return entry.masks if entry is not None and entry.masks else spelled
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """All files that a scan's path stands for: itself, and the data file that a header names.
+    """All files that a scan's path stands for: itself, and those that hold its voxels.
 
     Raises:
+        ScanError: If it names files that it may not.
         OSError: If it cannot be read.
     """
-    if suffix_of(path) != ".mhd":
-        return (path,)
-    named = _DATA_FILE.search(path.read_bytes())
-    data = path.parent / os.fsdecode(named[1]) if named else None
-    return (path,) if data is None or not data.is_file() else (path, data)
+    entry = format_of(path)
+    return (path,) if entry is None else entry.module().files_of(path)

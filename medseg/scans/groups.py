@@ -1,202 +1,249 @@
-"""Who belongs together: scans of one patient, found from the names of cases or told by the user."""
+"""Who belongs together: scans of one patient, slices of one volume.
 
-import csv
-import io
-import json
-import re
+Where neither the user nor a folder says so, names do. A name is read from left to right
+(`name_parts`). What comes after the first thing that tells cases apart, and names a part of someone
+(a visit, a frame, a side, a date), is taken away; cases of which the same remains belong together.
+Where mere numbers stand behind each other, such as 12_003, nothing says what they count: the first
+is then taken for a patient's, and that is said.
+"""
+
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
-from medseg.errors import SettingsError
+from medseg.scans.case import Case
+from medseg.scans.group_setting import set_groups
+from medseg.scans.known import Known, shown
+from medseg.scans.name_parts import Unit, units_of
 
-MAX_BYTES = 32 * 2**20
-"""Of a table of groups."""
-
-_PART_WORDS = (
-    "acq|acquisition|aug|baseline|bl|crop|d|date|day|ed|echo|end_?diastole|end_?systole|es|exam|"
-    "fold|followup|follow_up|frame|fu|hour|hr|l|left|lesion|lh|m|month|nodule|od|os|part|patch|ph|"
-    "phase|pos|post|pre|r|rep|repeat|rh|right|roi|run|scan|series|ses|session|side|sl|slc|slice|"
-    "study|t|task|tile|time|timepoint|timestep|tp|view|visit|vol|w|week|wk|year|yr|z"
-)
-_PART = re.compile(rf"(?:{_PART_WORDS})[\s_.\-]?\d*|\d{{4}}[\-_.]?\d{{2}}[\-_.]?\d{{2}}")
-"""What a name adds to a patient's, in one token: `frame01`, `ses-2`, `left`, `2019-03-01`."""
-_MOST_SHOWN = 3
+_NAMES, _FOLDERS, _ALONE = "from the names", "from the folders", "each case by itself"
+_BY_ITSELF = "each is dealt by itself, so scores say little of new patients"
 
 
 class Groups(NamedTuple):
-    """Who each case is of, in the order of the cases, and how that was found, in words."""
+    """Who each case is of.
+
+    Attributes:
+        names: One per case, in step; a case by itself is a group of its own name.
+        source: How that was found, in words.
+        doubt: What is uncertain about it, in a line; nothing where nothing is.
+    """
 
     names: tuple[str, ...]
     source: str
+    doubt: str = ""
 
 
-def find_groups(names: Sequence[str]) -> Groups:
-    """Who each case is of, by its name.
+class _Name(NamedTuple):
+    """A name and what it is made of."""
 
-    `patient003_frame01` and `patient003_frame12` are of patient003: what a name adds to another is
-    a frame, a slice, a visit, a side, a date. A second number alone (`12_003`) is taken for a part
-    as well where several names share the first: keeping cases together that could be apart costs
-    little, and the other error makes scores too good.
-
-    Args:
-        names: Of cases; each is its own group where nothing says otherwise.
-    """
-    by_words = [_stem(name) for name in names]
-    if _plausible(by_words, names):
-        return Groups(tuple(by_words), "from the names")
-    by_numbers = [_before_last_number(name) for name in names]
-    if _plausible(by_numbers, names) and len(set(by_numbers)) >= 5:
-        return Groups(tuple(by_numbers), "from the first of two numbers in the names")
-    return Groups(tuple(names), "each case by itself")
+    text: str
+    units: tuple[Unit, ...]
 
 
-def group_cases(names: Sequence[str], own: Sequence[str], asked: str | None) -> Groups:
+def group_cases(
+    cases: Sequence[Case], asked: str | None, folds: int, others: Sequence[str] = ()
+) -> Groups:
     """Who each case is of: as the user says, else as the folders say, else by the names.
 
     Args:
-        names: Of the cases.
-        own: What the dataset's folders say of each; '' where they say nothing.
-        asked: A pattern or a table, as the setting `groups`.
+        cases: In natural order.
+        asked: The setting `groups`.
+        folds: Groups that an uncertain reading must leave.
+        others: Names of what was left out of the dataset, which a table may hold.
 
     Raises:
-        SettingsError: If the pattern or the table does not fit.
+        SettingsError: If the setting does not fit the cases.
     """
+    names = [case.name for case in cases]
     if asked is not None:
-        table = Path(asked)
-        if table.suffix.lower() in (".csv", ".tsv", ".json"):
-            return Groups(_by_table(names, table), f"from {table.name}")
-        return Groups(_by_pattern(names, asked), "from your pattern")
-    if any(own) and _plausible([o or n for o, n in zip(own, names, strict=True)], names):
-        return Groups(tuple(o or n for o, n in zip(own, names, strict=True)), "from the folders")
-    return find_groups(names)
+        told = set_groups(asked, Known(names, others))
+        return Groups(tuple(told[name] for name in names), "as set by you")
+    own = tuple(case.group or case.name for case in cases)
+    count = len(set(own))
+    if count == len(cases):
+        return find_groups(names, folds)
+    doubt = ""
+    if count == 1:
+        doubt = f"all {len(cases)} cases are of one patient: {_BY_ITSELF}"
+    return Groups(own, _FOLDERS, doubt)
 
 
 def groups_in_words(groups: Groups) -> str:
-    """A row of a table, such as `40 of 80 cases, from the names (patient001: 2, ...)`."""
-    counts = Counter(groups.names)
-    if len(counts) == len(groups.names):
-        return groups.source
-    several = [f"{name}: {count}" for name, count in counts.items() if count > 1]
-    shown = ", ".join(several[:_MOST_SHOWN]) + ", ..." * (len(several) > _MOST_SHOWN)
-    return f"{len(counts)} of {len(groups.names)} cases, {groups.source} ({shown})"
+    """Such as `40 patients of 80 cases, from the names (patient001: 2, ...)`."""
+    sizes = Counter(groups.names)
+    if len(sizes) == len(groups.names):
+        return _ALONE
+    said = f"{len(sizes)} patients of {len(groups.names)} cases, {groups.source}"
+    if groups.source == _FOLDERS:  # those may be names of people
+        return f"{said} (at most {max(sizes.values())} of one)"
+    several = [f"{name}: {size}" for name, size in sizes.items() if size > 1]
+    return f"{said} ({shown(several)})"
 
 
-def _plausible(groups: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether some cases belong together and not all of them, and each group has a name."""
-    count = len(set(groups))
-    return all(groups) and 1 < count < len(set(names))
+def find_groups(names: Sequence[str], folds: int = 5) -> Groups:
+    """Find out from the names who belongs together.
 
+    Never all of them: a dataset of one patient is dealt case by case, and that is said.
 
-def _stem(name: str) -> str:
-    """The name without the parts of a patient at its end."""
-    stem = name
-    while True:
-        cut = _without_part(stem)
-        if cut == stem:
-            return stem
-        stem = cut
-
-
-def _without_part(name: str) -> str:
-    lower = name.casefold()
-    for separator in re.finditer(r"[\s_.\-]+", lower):
-        if separator.start() > 0 and _PART.fullmatch(lower[separator.end() :]):
-            return name[: separator.start()]
-    return name
-
-
-def _before_last_number(name: str) -> str:
-    """`12` for `12_003`: what stands before the second of two numbers at the end."""
-    found = re.fullmatch(r"(.*\d[a-z]*)[\s_.\-]+\d{1,4}", name, flags=re.IGNORECASE)
-    return found[1] if found else name
-
-
-def _by_pattern(names: Sequence[str], pattern: str) -> tuple[str, ...]:
-    try:
-        compiled = re.compile(_as_regex(pattern))
-    except re.error as error:
-        raise SettingsError(
-            f"groups = {pattern}",
-            f"is no regular expression ({error})",
-            r"write one such as (patient\d+)_ or name a CSV table",
-        ) from None
-    groups: list[str] = []
-    for name in names:
-        found = compiled.search(name)
-        if found is None:
-            raise SettingsError(
-                f"groups = {pattern}",
-                f"does not match the case {name}",
-                r"write a regular expression that finds every case's group, such as (patient\d+)_",
-            )
-        groups.append((found[1] if compiled.groups else found[0]) or name)
-    return tuple(groups)
-
-
-def _as_regex(pattern: str) -> str:
-    """A regular expression as it is; `{}_visit*` as one whose braces are the group."""
-    if "{}" not in pattern:
-        return pattern
-    parts = [re.escape(part).replace(r"\*", ".*") for part in pattern.split("{}")]
-    return "^" + "(.+?)".join(parts) + "$"
-
-
-def _by_table(names: Sequence[str], table: Path) -> tuple[str, ...]:
-    found = read_table(table, "groups")
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise SettingsError(
-            f"groups = {table}",
-            f"has no row for {len(missing)} cases, first {missing[0]}",
-            "add a row of case and group for each",
-        )
-    return tuple(found[name] for name in names)
-
-
-def read_table(path: Path, setting: str) -> Mapping[str, str]:
-    """Case -> word, from a CSV of two columns or a JSON object.
-
-    Raises:
-        SettingsError: If it cannot be read as such.
+    Args:
+        names: Unique.
+        folds: Groups that an uncertain reading must leave, so that every fold has one.
     """
-    text = read_small_text(path, setting)
-    if path.suffix.lower() == ".json":
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise SettingsError(
-                f"{setting} = {path}", "holds no JSON object of case and word", "write one"
+    read = [_Name(name, units_of(name)) for name in names]
+    constant = _in_all(read)
+    for keep in (
+        partial(_without_parts, constant=constant, words_tell=True),
+        partial(_without_parts, constant=constant, words_tell=False),
+        _who_alone,
+    ):
+        kept = [keep(name.units) for name in read]
+        keys = ["_".join(unit.text for unit in units) for units in kept]
+        sizes = Counter(keys)
+        together = [key for key, size in sizes.items() if size > 1 and key]
+        if together and len(sizes) > 1:
+            groups = _spelled(read, kept, keys)
+            return Groups(groups, _NAMES, _words_alone(groups, together, folds))
+    return _by_first_number(read, folds) or Groups(tuple(names), _ALONE, _why_alone(read, constant))
+
+
+def _without_parts(
+    units: Sequence[Unit], constant: frozenset[str], *, words_tell: bool
+) -> tuple[Unit, ...]:
+    """What remains of a name without the parts of someone; all of it if nothing tells who."""
+    kept: list[Unit] = []
+    known = numbered = parts = False
+    for place, unit in enumerate(units):
+        behind = units[place + 1 :]
+        if unit.kind == "who":
+            return (*kept, unit)
+        told = numbered if unit.own else known
+        if (unit.kind == "side" and (known or behind)) or (
+            unit.kind == "part" and (told or _leads(unit, behind))
+        ):
+            parts = True
+        elif not (known and parts and unit.number and not unit.word):
+            kept.append(unit)
+            others = any(other.kind == "other" and other.number for other in behind)
+            tells = unit.text not in constant and not (unit.collection and others)
+            numbered = numbered or (tells and bool(unit.number))
+            known = known or (tells and (words_tell or numbered))
+    return tuple(kept if known else units)
+
+
+def _words_alone(groups: Sequence[str], together: Sequence[str], folds: int) -> str:
+    """Few words without numbers may be people, and kinds of scans (benign, malignant) as well."""
+    if len(set(groups)) >= folds or all(any(map(str.isdigit, key)) for key in together):
+        return ""
+    return (
+        f"cases that begin alike ({shown([*dict.fromkeys(groups)])}) are taken for scans of one "
+        "patient; if they are not, --groups '.+' deals each by itself"
+    )
+
+
+def _who_alone(units: Sequence[Unit]) -> tuple[Unit, ...]:
+    """A patient's own word and number, whatever stands before it, such as a running number."""
+    return tuple(unit for unit in units if unit.kind == "who")[:1] or tuple(units)
+
+
+def _leads(unit: Unit, behind: Sequence[Unit]) -> bool:
+    """Whether a part stands before the one whose part it is: visit1_012, frame2_patient3."""
+    if any(other.kind == "who" for other in behind):
+        return True
+    return unit.time and any(other.kind == "other" and other.number for other in behind)
+
+
+def _by_first_number(read: Sequence[_Name], folds: int) -> Groups | None:
+    """Numbers behind numbers: by the first that leaves enough groups of a bearable size."""
+    shapes = {tuple((unit.word, bool(unit.number)) for unit in name.units) for name in read}
+    if len(shapes) != 1 or len(read) < 3:
+        return None
+    too_few = ""
+    for level in _levels(read)[:-1]:
+        groups = [name.text[: name.units[level].end] for name in read]
+        sizes = Counter(map(str.casefold, groups))
+        if len(sizes) == len(read):
+            break
+        first = shown([*dict.fromkeys(groups)])
+        if len(sizes) >= folds and max(sizes.values()) * 2 <= len(read):
+            return Groups(
+                _alone_by_name(read, groups),
+                "from the first of two numbers in the names",
+                f"names such as {read[0].text} may begin with a patient's number or not: cases "
+                f"that begin alike ({first}) are kept together; --groups '.+' deals each by itself",
             )
-        return {str(key): str(value) for key, value in found.items()}
-    head = text.splitlines()[0] if text else ""
-    separator = max(",;\t", key=head.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(row)]
-    if not rows or any(len(row) < 2 for row in rows):
-        raise SettingsError(
-            f"{setting} = {path}",
-            "needs two columns in each row: a case and its word",
-            "separate them by commas",
+        too_few = too_few or (
+            f"names such as {read[0].text} may be parts of {len(sizes)} patients ({first}), too "
+            f"few or too uneven for {folds} folds: each case is dealt by itself; if they are, "
+            "name them with --groups"
         )
-    return {row[0].strip(): row[1].strip() for row in rows}
+    return Groups(tuple(name.text for name in read), _ALONE, too_few) if too_few else None
 
 
-def read_small_text(path: Path, setting: str) -> str:
-    """A text of a size that a person may have written, with or without a byte order mark.
+def _levels(read: Sequence[_Name]) -> list[int]:
+    """Where names of one shape have numbers that differ and may be someone's."""
+    return [
+        level
+        for level, unit in enumerate(read[0].units)
+        if unit.number
+        and not unit.collection
+        and len({name.units[level].text for name in read}) > 1
+        and not all(name.units[level].year for name in read)
+    ]
 
-    Raises:
-        SettingsError: If it cannot be read.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SettingsError(
-                f"{setting} = {path}", f"is larger than {MAX_BYTES // 2**20} MiB", "name a table"
-            )
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        subject = f"{setting} = {path}"
-        raise SettingsError(subject, f"cannot be read ({reason})", "check it") from None
+
+def _why_alone(read: Sequence[_Name], constant: frozenset[str]) -> str:
+    """One patient only, or slices that do not say of what they are slices."""
+    if len(read) < 2:
+        return ""
+    who = [unit for unit in read[0].units if unit.kind == "who" and unit.text in constant]
+    if who:
+        return (
+            f"all {len(read)} cases are of {read[0].text[who[0].start : who[0].end]}: {_BY_ITSELF}"
+        )
+    if all(any(unit.slice and unit.number for unit in name.units) for name in read):
+        return (
+            f"names such as {read[0].text} do not say whose part it is: each case is dealt by "
+            "itself; if several are of one scan or patient, say so with --groups"
+        )
+    return ""
+
+
+def _in_all(read: Sequence[_Name]) -> frozenset[str]:
+    """What stands in every name tells no two cases apart."""
+    counts = Counter(text for name in read for text in {unit.text for unit in name.units})
+    return frozenset(text for text, count in counts.items() if count == len(read) > 1)
+
+
+def _spelled(
+    read: Sequence[_Name], kept: Sequence[Sequence[Unit]], keys: Sequence[str]
+) -> tuple[str, ...]:
+    """Groups as the first of their cases writes them."""
+    spelling: dict[str, str] = {}
+    for name, units, key in zip(read, kept, keys, strict=True):
+        spelling.setdefault(key, _text(name, units))
+    return _alone_by_name(read, [spelling[key] for key in keys])
+
+
+def _text(name: _Name, units: Sequence[Unit]) -> str:
+    """The units as the name has them, with what stands between neighbours."""
+    text = name.text[units[0].start : units[0].end]
+    for before, unit in pairwise(units):
+        neighbours = name.units.index(unit) == name.units.index(before) + 1
+        between = name.text[before.end : unit.start] if neighbours else "_"
+        text += between + name.text[unit.start : unit.end]
+    return text
+
+
+def _alone_by_name(read: Sequence[_Name], groups: Sequence[str]) -> tuple[str, ...]:
+    """A case by itself is a group of its own name."""
+    sizes = Counter(map(str.casefold, groups))
+    first = {}
+    for group in groups:
+        first.setdefault(group.casefold(), group)
+    return tuple(
+        first[group.casefold()] if sizes[group.casefold()] > 1 else name.text
+        for name, group in zip(read, groups, strict=True)
+    )

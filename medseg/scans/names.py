@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple, TypeVar
 
-from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
+from medseg.scans.formats import is_scan, suffix_of
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 Part = Literal["training", "validation", "testing"]
@@ -110,7 +110,7 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
 
 def is_image_file(path: Path) -> bool:
     """Whether the format is known and the file not hidden (such as macOS's `._` shadows)."""
-    return not path.name.startswith(".") and suffix_of(path) in IMAGE_SUFFIXES
+    return not path.name.startswith(".") and is_scan(path)
 
 
 def file_stem(path: Path) -> str:

@@ -1,78 +1,261 @@
-"""Writing NIfTI so that every program finds it where it finds the scan it belongs to."""
+"""NIfTI, in one file: the header by nibabel's tables, the voxels as they lie on disk.
 
+nibabel and ITK go by a file's name, and differ in what they make of odd headers; ITK also turns NaN
+into 0 without a word. Here the content decides, and scaled integers become floats piece by piece.
+"""
+
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from nibabel.nifti1 import Nifti1Header, Nifti1Image, Nifti1Pair
-from nibabel.nifti2 import Nifti2Header, Nifti2Image
+from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti2 import Nifti2Header
 
+from medseg.errors import ScanError
 from medseg.geometry import Geometry
-from medseg.scans.formats import NIFTI_SUFFIXES, suffix_of
-
-_QFORM = (
-    "qform_code",
-    "quatern_b",
-    "quatern_c",
-    "quatern_d",
-    "qoffset_x",
-    "qoffset_y",
-    "qoffset_z",
+from medseg.scans.nifti_position import position, state_position
+from medseg.scans.stream import (
+    Convert,
+    Part,
+    is_gzip,
+    packed,
+    read_numbers,
+    read_start,
+    write_numbers,
 )
-_SFORM = ("sform_code", "srow_x", "srow_y", "srow_z")
-_SCANNER = 1
+from medseg.scans.voxels import Header, Voxels, check_announced, placed_grid
+
+_SIZES = {348: Nifti1Header, 540: Nifti2Header}
+_MAGICS = {348: (344, (b"n+1", b"ni1")), 540: (4, (b"n+2", b"ni2"))}
 _MAX_NIFTI1 = 32767
+_MAX_AXES = 7
+_EXTENSION = 4
 
 
-def nifti_header(path: Path | None) -> Nifti1Header | None:
-    """The header of a NIfTI file; None for another format."""
-    if path is None or suffix_of(path) not in NIFTI_SUFFIXES:
-        return None
-    image = nib.load(path)
-    return image.header if isinstance(image, Nifti1Pair) else None
+class Layout(NamedTuple):
+    """What lies behind a header.
 
-
-def write_nifti(
-    array: npt.NDArray[Any], geometry: Geometry, path: Path, source: Nifti1Header | None
-) -> None:
-    """Write (i, j), (i, j, k) or (i, j, k, channels), in the array's type.
-
-    qform and sform are both set, since programs differ in which they read. A source on the same
-    grid hands down its own: where they disagree, or have no code, programs differ about where the
-    scan is, and the label map has to move along with it.
-
-    Args:
-        array: Voxels.
-        geometry: Their grid; a sheared one is exact in the sform, the qform cannot hold shear.
-        path: File to write.
-        source: Header of the scan this belongs to.
+    Attributes:
+        size: Three spatial axes.
+        channels: Values per voxel.
+        stored: Their type on disk.
+        colours: Samples of a colour voxel, alpha among them; 0 for none.
+        plane: Whether the header has two axes.
     """
-    wide = isinstance(source, Nifti2Header) or max(array.shape) > _MAX_NIFTI1
-    header = Nifti2Header() if wide else Nifti1Header()
-    header.set_data_dtype(array.dtype)
-    header.set_data_shape(array.shape)
-    if source is not None and _places(source, geometry):
-        _hand_down(source, header, geometry)
-    else:
-        header.set_qform(geometry.affine, _SCANNER)
-        header.set_sform(geometry.affine, _SCANNER)
-        header.set_xyzt_units("mm" if geometry.world else "unknown")
-    nib.save((Nifti2Image if wide else Nifti1Image)(array, None, header), path)
+
+    size: tuple[int, int, int]
+    channels: int
+    stored: np.dtype[Any]
+    colours: int
+    plane: bool
 
 
-def _places(source: Nifti1Header, geometry: Geometry) -> bool:
-    return np.allclose(np.asarray(source.get_best_affine()), geometry.affine, rtol=1e-6, atol=1e-6)
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The file itself."""
+    return (path,)
 
 
-def _hand_down(source: Nifti1Header, header: Nifti1Header, geometry: Geometry) -> None:
-    header["pixdim"][:4] = source["pixdim"][:4]
-    header.set_xyzt_units(source.get_xyzt_units()[0])
-    for name in _QFORM + _SFORM:
-        header[name] = source[name]
-    qform, sform = int(source["qform_code"]), int(source["sform_code"])
-    if sform and not qform:
-        header.set_qform(geometry.affine, sform)
-    if qform and not sform:
-        header.set_sform(geometry.affine, qform)
+def header(path: Path) -> Header:
+    """Grid and channels, without reading a voxel."""
+    fields = nifti_fields(path)
+    layout = layout_of(path.name, fields)
+    affine, placed = position(path.name, fields)
+    geometry = placed_grid(path.name, layout.size, affine, placed=placed)
+    return Header(geometry, min(layout.colours, 3) or layout.channels, layout.plane)
+
+
+def read(path: Path, *, colours: bool) -> Voxels:
+    """All voxels; scaled ones as float32, computed in double precision."""
+    fields = nifti_fields(path)
+    part = Part(path, _start(path, fields), "raw")
+    if is_gzip(path):
+        part = Part(path, 0, "deflate", part.start or 0)
+    affine, placed = position(path.name, fields)
+    return read_voxels(path.name, fields, part, affine, placed=placed, image=colours)
+
+
+def read_voxels(
+    name: str,
+    fields: Nifti1Header,
+    part: Part,
+    affine: npt.NDArray[np.float64],
+    *,
+    placed: bool,
+    image: bool,
+) -> Voxels:
+    """What lies behind a header, as (channels, *size)."""
+    layout = layout_of(name, fields)
+    geometry = placed_grid(name, layout.size, affine, placed=placed)
+    count = int(np.prod(layout.size, dtype=np.int64)) * layout.channels
+    if layout.colours:
+        count *= layout.colours
+        values = read_numbers(name, [part], count, np.dtype(np.uint8))
+        values = values.reshape((layout.colours, *layout.size), order="F")[:3]
+        return Voxels(values, geometry)
+    slope, intercept = _scaling(fields)
+    convert = None if slope is None else scaled(layout.stored, slope, intercept, image=image)
+    values = read_numbers(name, [part], count, layout.stored, convert)
+    values = values.reshape((*layout.size, layout.channels), order="F")
+    return Voxels(np.moveaxis(values, -1, 0), geometry)
+
+
+def nifti_fields(path: Path) -> Nifti1Header:
+    """The header, in whichever byte order.
+
+    Raises:
+        ScanError: If it is none.
+    """
+    block = read_start(path, 540)
+    for size, (at, magics) in _MAGICS.items():
+        if block[at : at + 3] in magics:
+            return parse_fields(path.name, block, size)
+    raise ScanError(
+        path.name, "not a NIfTI file: its header lacks the mark 'n+1'", "convert or export it again"
+    )
+
+
+def parse_fields(name: str, block: bytes, size: int) -> Nifti1Header:
+    """The header in a block of bytes, by the table for headers of that size.
+
+    Raises:
+        ScanError: If it is cut short, or says nothing that can be.
+    """
+    if len(block) < size:
+        what = f"cut short: {len(block)} bytes, the header alone has {size}"
+        raise ScanError(name, what, "copy or export it again")
+    for order in "<>":
+        fields = _SIZES[size](block[:size], endianness=order, check=False)
+        if int(fields["sizeof_hdr"]) == size:
+            return fields
+    for order in "<>":  # some writers leave the size out
+        fields = _SIZES[size](block[:size], endianness=order, check=False)
+        if 1 <= int(fields["dim"][0]) <= _MAX_AXES:
+            return fields
+    raise ScanError(name, "its header has no valid number of axes", "export it again")
+
+
+def layout_of(name: str, fields: Nifti1Header) -> Layout:
+    """Axes and type.
+
+    Raises:
+        ScanError: If they cannot be read.
+    """
+    axes = int(fields["dim"][0])
+    if not 1 <= axes <= _MAX_AXES:
+        raise ScanError(name, f"its header announces {axes} axes", "export it again")
+    shape = [int(length) for length in fields["dim"][1 : axes + 1]]
+    shape += [1] * (3 - axes)
+    # Writers leave unused axes at 0.
+    shape = shape[:3] + [max(length, 1) for length in shape[3:]]
+    stored, colours = _type(name, fields)
+    check_announced(name, shape)
+    extra = [length for length in shape[3:] if length > 1]
+    if len(extra) > 1 or (extra and colours):
+        what = (
+            f"{len(shape)} axes {tuple(shape)}{' of colours' if colours else ''}, "
+            "three of space and one of channels can be read"
+        )
+        raise ScanError(name, what, "split it")
+    i, j, k = shape[:3]
+    return Layout((i, j, k), extra[0] if extra else 1, stored, colours, axes == 2)
+
+
+def _type(name: str, fields: Nifti1Header) -> tuple[np.dtype[Any], int]:
+    code = int(fields["datatype"])
+    try:
+        stored = np.dtype(fields.get_data_dtype())
+    except Exception as error:
+        what = f"its header names an unknown type of voxels ({code})"
+        raise ScanError(name, what, "export it again") from error
+    if stored.kind == "c":
+        raise ScanError(name, "complex values", "save the magnitude instead")
+    if stored.names is not None:
+        return np.dtype(np.uint8), len(stored.names)
+    if stored.kind not in "iuf" or stored.itemsize > 8:
+        raise ScanError(name, f"values of type {stored}", "save it as float32")
+    return stored, 0
+
+
+def _start(path: Path, fields: Nifti1Header) -> int:
+    """Where the voxels begin, for headers that do not say it too."""
+    own = int(fields["sizeof_hdr"]) if int(fields["sizeof_hdr"]) in _SIZES else 348
+    stated = float(fields["vox_offset"])
+    if np.isfinite(stated) and stated >= own:
+        return int(stated)
+    layout = layout_of(path.name, fields)
+    needed = int(np.prod(layout.size, dtype=np.int64)) * layout.channels
+    needed *= layout.colours or layout.stored.itemsize
+    return own if path.stat().st_size == own + needed else own + _EXTENSION
+
+
+def _scaling(fields: Nifti1Header) -> tuple[float | None, float]:
+    """Slope and intercept; no slope where values are as stored."""
+    slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
+    intercept = intercept if np.isfinite(intercept) else 0.0
+    if not np.isfinite(slope) or slope == 0 or (slope == 1 and intercept == 0):
+        return None, 0.0
+    return slope, intercept
+
+
+def scaled(stored: np.dtype[Any], slope: float, intercept: float, *, image: bool) -> Convert:
+    """What a piece of stored values means, and the type that holds it.
+
+    Whole numbers scaled by whole numbers stay whole. Others are float32: exact for what had up to
+    24 bits; more bits are kept for labels.
+    """
+    whole = _whole_type(stored, slope, intercept)
+    if whole is not None:
+        by, plus = int(slope), int(intercept)
+        return Convert(whole, lambda piece: (piece.astype(np.int64) * by + plus).astype(whole))
+    wide = stored.itemsize > 4 - 2 * (stored.kind in "iu") and not image
+    kind = np.dtype(np.float64 if wide else np.float32)
+
+    def convert(piece: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (piece.astype(np.float64) * slope + intercept).astype(kind)
+
+    return Convert(kind, convert)
+
+
+def _whole_type(stored: np.dtype[Any], slope: float, intercept: float) -> np.dtype[Any] | None:
+    if stored.kind not in "iu" or not (slope.is_integer() and intercept.is_integer()):
+        return None
+    limits = np.iinfo(stored)
+    ends = [int(end) * int(slope) + int(intercept) for end in (limits.min, limits.max)]
+    for kind in (np.uint8, np.int8, np.int16, np.uint16, np.int32):
+        if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
+            return np.dtype(kind)
+    return None
+
+
+def write(
+    values: npt.NDArray[Any], geometry: Geometry, path: Path, like: Path | None, /, *, plane: bool
+) -> None:
+    """Write (channels, *size) in the array's type; several channels are the fourth axis."""
+    source = nifti_fields(like) if like is not None else None
+    fields = fields_for(values, geometry, source, plane=plane)
+    zipped = path.name.lower().endswith(".gz")
+    with path.open("wb") as file, packed(file) if zipped else nullcontext(file) as stream:
+        fields["vox_offset"] = int(fields["sizeof_hdr"]) + _EXTENSION
+        stream.write(fields.binaryblock + bytes(_EXTENSION))
+        write_numbers(stream, values)
+
+
+def fields_for(
+    values: npt.NDArray[Any], geometry: Geometry, source: Nifti1Header | None, *, plane: bool
+) -> Nifti1Header:
+    """The header of (channels, *size)."""
+    shape: tuple[int, ...] = geometry.size
+    if len(values) > 1:
+        shape = (*shape, len(values))
+    elif plane and geometry.size[2] == 1:
+        shape = shape[:2]
+    wide = isinstance(source, Nifti2Header) or max(shape) > _MAX_NIFTI1
+    fields = Nifti2Header() if wide else Nifti1Header()
+    fields.set_data_dtype(values.dtype)
+    fields.set_data_shape(shape)
+    fields.set_slope_inter(1, 0)
+    state_position(fields, geometry, source)
+    return fields

@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from medseg.errors import TrainingError
 from medseg.progress import Progress
+from medseg.runs import Run
 from medseg.training.schedule import Budget
 from medseg.training.task import Task
 from medseg.training.validation import ValidationCase, Validator, mean_dice
@@ -69,18 +69,22 @@ class Checkpoint(Callback):
     """Keeps what `--resume` needs: a kill costs less than a minute.
 
     Args:
-        file: The checkpoint; replaced whole.
+        run: Gets the checkpoint; from the first on it is the latest run.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._last = time.monotonic()
+        self._saved = False
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Save now and then, and at the end: later hooks replace the weights by their average."""
         if trainer.should_stop or time.monotonic() - self._last > _CHECKPOINT_EVERY_S:
-            trainer.save_checkpoint(self._file)
+            trainer.save_checkpoint(self._run.checkpoint)
             self._last = time.monotonic()
+            if not self._saved:
+                self._run.become_latest()
+            self._saved = True
 
 
 class Display(Callback):
@@ -125,8 +129,9 @@ class Display(Callback):
             loss: Tensor = outputs["loss"]
             if not torch.isfinite(loss):
                 raise TrainingError(
-                    f"loss is {loss.item()} at step {step}: it must stay finite; "
-                    "lower learning_rate, or set precision to 32"
+                    f"loss = {loss.item()}",
+                    f"it must stay finite, and did not at step {step}",
+                    "lower learning_rate, or set precision to 32",
                 )
             for logger in trainer.loggers:
                 logger.log_metrics({"loss": loss.item(), "learning_rate": _rate(trainer)}, step)

@@ -52,8 +52,8 @@ def close_run(
         progress.note(f"to predict with it: --model {done.loop.run.folder}")
     if interrupted:
         progress.note(f"stopped early; to go on: --resume --output {done.loop.run.folder}")
-    for name, what, remedy in problems:
-        progress.warn(f"left out: {name}: {what}; {remedy}")
+    for problem in problems:
+        progress.warn(f"left out: {problem}")
 
 
 def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:

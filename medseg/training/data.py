@@ -16,6 +16,7 @@ from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -27,8 +28,8 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover, discover_scans
-from medseg.scans.groups import group_cases, groups_in_words
-from medseg.training.parts import Parts, deal, warn_of_copies, warn_of_unseen
+from medseg.training.doubts import Labels, copies, unseen_classes
+from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
 
@@ -49,7 +50,7 @@ class Survey:
         problems: Why the others cannot.
         channel_rule: How the files of one case are told apart.
         class_values: Class name -> value, as the dataset itself says.
-        parts: Who trains and who validates.
+        dealt: Who trains and who validates.
     """
 
     facts: Fingerprint
@@ -57,7 +58,7 @@ class Survey:
     problems: tuple[Problem, ...]
     channel_rule: ChannelRule
     class_values: Mapping[str, int] | None
-    parts: Parts
+    dealt: Dealt
 
 
 @dataclass(frozen=True)
@@ -100,21 +101,26 @@ def survey(
     dataset = _find(hparams, progress)
     labelled = hparams.pretrain is None
     names = (hparams.classes or dataset.class_values) if labelled else None
-    found, unreadable = measure_cases(dataset.cases, kept_in(folder, hparams), progress)
-    facts, misfits = check_cases(found, names, hparams.channels, unreadable, labelled=labelled)
+    told = read_told(
+        dataset.cases, [left_out.name for left_out in dataset.problems], hparams, parts
+    )
+    asked = told.of_interest(dataset.cases)
+    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
+    facts, misfits = check_cases(
+        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
+    )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
-    cases = tuple(case for case in dataset.cases if case.name in usable)
-    groups = group_cases(
-        [case.name for case in cases], [case.group for case in cases], hparams.groups
-    )
-    said = groups_in_words(groups)
-    progress.table(*case_table(facts, problems, dataset.layout, names, said))
+    cases = tuple(case for case in asked if case.name in usable)
+    dealt = deal(cases, told, hparams)
+    progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
+    for doubt in doubts(facts.cases):
+        progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
-    parts = parts or deal(cases, groups, hparams, progress)
-    warn_of_copies(facts.cases, parts, progress)
-    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, parts)
+    for warning in (*doubts(facts.cases), *dealt.warnings):
+        progress.warn(warning)
+    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt)
 
 
 def kept_in(folder: Path, hparams: HParams) -> Path:
@@ -137,12 +143,15 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             lambda candidate: _step_bytes(candidate, hparams),
             found.class_values,
             _limits(device, hparams.dim),
+            len(found.dealt.parts.training),
         )
     except ValidationError as error:  # a plan has bounds, files may have any spacing and values
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
         raise MedsegError(
-            where, f"the data leads to a plan beyond all use ({detail['msg']})", "mend its files"
+            f"{hparams.images or hparams.data}",
+            f"leads to a plan beyond all use ({where}: {detail['msg']})",
+            "mend its files",
         ) from None
 
 
@@ -171,7 +180,8 @@ def prepare_data(
     listed, problems = prepare_cases(found.cases, plan, kept_in(folder, hparams), progress)
     stored = {case.name: case for case in listed}
     files = {case.name: case for case in found.cases}
-    named = (*found.parts.training, *found.parts.validation)
+    parts = found.dealt.parts
+    named = (*parts.training, *parts.validation)
     gone = [name for name in named if name not in stored]
     if gone and resumed:
         raise MedsegError(
@@ -179,8 +189,8 @@ def prepare_data(
             f"{len(gone)} of the run's cases are gone, first {gone[0]}",
             "bring them back, or start a new run without --resume",
         )
-    training = tuple(stored[name] for name in found.parts.training if name in stored)
-    validation = tuple(stored[name] for name in found.parts.validation if name in stored)
+    training = tuple(stored[name] for name in parts.training if name in stored)
+    validation = tuple(stored[name] for name in parts.validation if name in stored)
     if not (training and validation):
         raise MedsegError(
             str(hparams.images or hparams.data),
@@ -190,8 +200,12 @@ def prepare_data(
         )
     for name, what, remedy in (*found.problems, *problems):
         progress.warn(f"left out: {name}: {what}; {remedy}")
+    for line in copies(found.facts.cases, stored, found.dealt):
+        progress.warn(line)
     if hparams.pretrain is None:
-        warn_of_unseen(plan, found.facts.cases, training, validation, progress)
+        labels = Labels(plan, found.facts.cases, listed)
+        for line in unseen_classes(labels, found.dealt, hparams):
+            progress.warn(line)
     return TrainingData(training, tuple((files[case.name], case) for case in validation), problems)
 
 

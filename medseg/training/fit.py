@@ -11,7 +11,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from medseg.errors import MedsegError, SettingsError, TrainingError
+from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
+from medseg.files import machine_error, write_text
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
 from medseg.networks.masked import MaskedAutoencoder, masked_l1
@@ -19,9 +20,16 @@ from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.progress import Logged, Progress
-from medseg.runs import ModelCard, Run, latest_run, write_text
+from medseg.runs import ModelCard, Run, latest_run
 from medseg.training.closing import close_run
-from medseg.training.data import DEMO, Survey, plan_training, prepare_data, survey
+from medseg.training.data import (
+    DEMO,
+    Survey,
+    TrainingData,
+    plan_training,
+    prepare_data,
+    survey,
+)
 from medseg.training.loop import Begun, Loop, read_checkpoint
 from medseg.training.losses import build_loss
 from medseg.training.parts import Parts
@@ -62,22 +70,18 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
     Raises:
         MedsegError: If it cannot start.
         TrainingError: If it fails later.
+        MachineError: If the machine fails, whenever.
     """
-    keep_freed_memory()
     device = pick_device(hparams.device)
     start = _resume(hparams, progress) if resume else _begin(hparams, device, progress)
     run, plan = start.run, start.plan
     progress = Logged(progress, run.log)
-    progress.table(*plan_table(plan))
-    folder = prepared_in(run)
-    data = prepare_data(
-        start.found, plan, start.hparams, folder, progress, resumed=start.begun is not None
-    )
-    if len(start.found.cases) == 1:
-        progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
+    with _undone(run):
+        data = _prepare(start, progress)
+    # From here on memory is taken and freed by the same steps; reading scans gave it all back.
+    keep_freed_memory()
     with _failures(device, run):
         write_text(run.split, data.parts.model_dump_json(indent=2))
-        run.become_latest()
         budget = _budget(start.hparams, plan)
         loop = Loop(
             run,
@@ -110,6 +114,15 @@ def prepared_in(run: Run) -> Path:
     return run.folder.parent / "prepared"
 
 
+def _prepare(start: _Start, progress: Progress) -> TrainingData:
+    progress.table(*plan_table(start.plan))
+    folder, resumed = prepared_in(start.run), start.begun is not None
+    data = prepare_data(start.found, start.plan, start.hparams, folder, progress, resumed=resumed)
+    if len(start.found.cases) == 1:
+        progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
+    return data
+
+
 def _loss(start: _Start) -> Callable[[Any, Labels], Tensor]:
     if start.hparams.pretrain:
         return lambda output, _: masked_l1(output)
@@ -120,8 +133,9 @@ def _loss(start: _Start) -> Callable[[Any, Labels], Tensor]:
 def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     if hparams.deterministic and device.startswith("cuda"):
         raise SettingsError(
-            f"deterministic = True, device = {device}: PyTorch cannot repeat the gradients of "
-            "interpolation on a GPU; set --device cpu, or leave out deterministic"
+            f"deterministic = True, device = {device}",
+            "PyTorch cannot repeat the gradients of interpolation on a GPU",
+            "set --device cpu, or leave out deterministic",
         )
     build_transforms([(extra.name, extra.arguments) for extra in hparams.extra_transforms])
     timed = hparams.steps or hparams.epochs or hparams.time_budget
@@ -132,14 +146,10 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     run = Run.create(
         hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
     )
-    try:
+    with _undone(run):
         found = survey(hparams, prepared_in(run), Logged(progress, run.log))
         plan = plan_training(found, hparams, device)
         network = initial_learner(hparams, plan, Logged(progress, run.log))
-    except (MedsegError, KeyboardInterrupt):
-        run.discard()
-        raise
-    with _failures(device, run):
         plan.save(run.plan)
         _resolved(hparams, plan).save(run.hparams)
     return _Start(run, hparams, found, plan, network)
@@ -148,7 +158,9 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
 def _resume(hparams: HParams, progress: Progress) -> _Start:
     run = Run(hparams.output or latest_run(Path("runs")))
     if not run.checkpoint.is_file():
-        raise SettingsError(f"output {run.folder}: holds no run to resume; leave out --resume")
+        raise SettingsError(
+            f"output = {run.folder}", "holds no run to resume", "leave out --resume"
+        )
     asked, hparams = hparams, HParams.load(run.hparams)
     progress.note(f"going on with {run.folder}, settings as it began")
     ignored = _differing(asked, hparams)
@@ -159,15 +171,15 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
         parts = Parts.model_validate_json(run.split.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingsError(
-            f"output {run.folder}: its plan cannot be read ({reason}); start a new run"
+        raise machine_error(error, str(run.folder)) or SettingsError(
+            f"output = {run.folder}", f"its plan cannot be read ({reason})", "start a new run"
         ) from None
     begun = read_checkpoint(run.checkpoint)
     budget = _budget(hparams, plan)
     budget.start(begun.elapsed_s)
-    if budget.position(begun.step) >= 1:
+    if budget.position(begun.step) >= 1 and run.report.is_file():
         raise SettingsError(
-            f"output {run.folder}: has used its budget; start a new run without --resume"
+            f"output = {run.folder}", "has used its budget", "start a new run without --resume"
         )
     found = survey(hparams, prepared_in(run), progress, parts)
     # What it learned is in the checkpoint; where it started from may be gone.
@@ -198,7 +210,6 @@ def _differing(asked: HParams, kept: HParams) -> list[str]:
 
 def _resolved(hparams: HParams, plan: Plan) -> HParams:
     """The settings with everything filled in that the plan decided."""
-    axes = [axis for axis in range(3) if axis != plan.slice_axis]
     return hparams.model_copy(
         update={
             "channels": plan.channels,
@@ -206,26 +217,46 @@ def _resolved(hparams: HParams, plan: Plan) -> HParams:
             "patch_size": plan.patch_size,
             "batch_size": plan.batch_size,
             "spacing_mm": plan.spacing_mm,
-            "flips": tuple("xyz"[axes[axis]] for axis in plan.flip_axes),
+            "flips": tuple("xyz"[plan.network_axes[axis]] for axis in plan.flip_axes),
             "steps": None if hparams.epochs else plan.steps,
         }
     )
 
 
 @contextmanager
-def _failures(device: str, run: Run) -> Generator[None, None, None]:
-    """What may go wrong once a training has begun, in one line."""
+def _undone(run: Run) -> Generator[None, None, None]:
+    """Whatever ends it before the first step leaves no run behind, so that it can be repeated."""
     try:
         yield
-    except MedsegError as error:
-        raise TrainingError(str(error)) from error
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except BaseException:
+        run.discard()
+        raise
+
+
+@contextmanager
+def _failures(device: str, run: Run) -> Generator[None, None, None]:
+    """What may go wrong once a training has begun, and how to go on from there."""
+    try:
+        yield
+    except Exception as error:
+        failure = _failure(error, device, run)
+        if failure is None:  # a defect of ours
             raise
-        raise TrainingError(
-            f"device {device}: out of memory; lower batch_size or patch_size, or set max_memory"
-        ) from None
-    except OSError as error:
-        raise TrainingError(
-            f"{error.filename or run.folder}: {error.strerror}; mend it and go on with --resume"
-        ) from None
+        run.discard()  # before the first checkpoint there is nothing to go on from
+        raise failure from error
+
+
+def _failure(error: Exception, device: str, run: Run) -> MedsegError | None:
+    if is_out_of_memory(error):
+        remedy = "lower batch_size or patch_size, or set max_memory"
+        return MachineError(f"device = {device}", "out of memory", remedy)
+    again = "go on with --resume" if run.checkpoint.exists() else "start again"
+    failed = machine_error(error, str(run.folder))
+    if failed is not None:
+        return MachineError(failed.subject, failed.what, f"{failed.remedy}, then {again}")
+    if isinstance(error, MedsegError):
+        return TrainingError(error.subject, error.what, error.remedy)
+    if isinstance(error, OSError):
+        where, why = error.filename or run.folder, error.strerror or error
+        return TrainingError(f"{where}", f"{why}", f"mend it, then {again}")
+    return None

@@ -1,10 +1,12 @@
 """The steps themselves, by Lightning."""
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -13,9 +15,11 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from medseg.errors import SettingsError
+from medseg.files import machine_error, whole_file
 from medseg.hparams import HParams
 from medseg.patches.augment import Augment
 from medseg.patches.loader import PatchLoader
@@ -76,6 +80,9 @@ Watch = Callable[[EMAWeightAveraging, Display], Sequence[Callback]]
 def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
     """Train until the budget is used. Afterwards the network has the average of the weights.
 
+    A run that goes on and has used its budget already, as where the disk was full when the model
+    was to be written, takes no further step.
+
     Returns:
         Whether Ctrl-C ended it early.
 
@@ -83,8 +90,12 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         TrainingError: If the loss is no longer a number.
     """
     hparams, plan, budget, begun = loop.hparams, loop.plan, loop.budget, loop.begun
+    budget.start(begun.elapsed_s if begun else 0.0)
     if begun:
         forget_after(loop.run.metrics, begun.step)
+        if budget.position(begun.step) >= 1:
+            _take_average(loop.network, begun.checkpoint)
+            return False
     averaging = EMAWeightAveraging(decay=hparams.ema_decay)
     ending = Ending(budget)
     display = Display(progress, budget)
@@ -98,7 +109,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
     )
     # In this order: the end is known, then the average is made, looked at and saved.
     watching = watch(averaging, display)
-    callbacks = [ending, averaging, *watching, Checkpoint(loop.run.checkpoint), display]
+    callbacks = [ending, averaging, *watching, Checkpoint(loop.run), display]
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
     sampler = PatchSampler(loop.cases, plan, hparams.seed)
@@ -113,20 +124,51 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
     return ending.interrupted
 
 
+def _take_average(network: Learner, checkpoint: Path) -> None:
+    """Load what the averaging callback put in the place of a checkpoint's weights."""
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    own = "network."
+    network.load_state_dict(
+        {name.removeprefix(own): w for name, w in stored.items() if name.startswith(own)}
+    )
+
+
 def read_checkpoint(file: Path) -> Begun:
     """How far a run came.
 
     Raises:
         SettingsError: If the file is damaged.
+        MachineError: If the machine fails to read it.
     """
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
         return Begun(file, int(stored["global_step"]), float(stored["elapsed_s"]))
-    except (OSError, RuntimeError, EOFError, KeyError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(
-            f"{file}: not a checkpoint to go on from ({reason}); start a new run without --resume"
+    except (OSError, RuntimeError, EOFError, LookupError, UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise machine_error(error, str(file)) or SettingsError(
+            str(file),
+            f"not a checkpoint to go on from ({reason})",
+            "start a new run without --resume",
         ) from None
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes beside the file and renames; Lightning's own way is through another disk."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | PathLike[str],
+        storage_options: Any | None = None,
+    ) -> None:
+        """Write one, so that a power cut leaves it or the one before.
+
+        Raises:
+            MachineError, OSError: As `whole_file`.
+        """
+        del storage_options
+        with whole_file(Path(path), durable=True) as part, part.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
@@ -141,6 +183,7 @@ def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
         gradient_clip_val=hparams.gradient_clip,
         deterministic=hparams.deterministic,
         callbacks=list(callbacks),
+        plugins=[WholeCheckpoints()],
         logger=[
             JsonLines(loop.run.metrics, loop.budget),
             TensorBoardLogger(loop.run.folder, name="tensorboard", version=""),
@@ -161,18 +204,34 @@ def _precision(wanted: str, device: torch.device) -> str:
 
 
 def _network_spacing(plan: Plan) -> tuple[float, ...]:
-    return tuple(mm for axis, mm in enumerate(plan.spacing_mm) if axis != plan.slice_axis)
+    return tuple(plan.spacing_mm[axis] for axis in plan.network_axes)
 
 
 @contextmanager
 def _quiet() -> Generator[None, None, None]:
-    """Lightning's advice is about loaders with workers, loops with epochs and other products."""
+    """Lightning's advice is about loaders with workers, loops with epochs and other products.
+
+    A full disk ends the thread that writes TensorBoard's curves; the next step says so.
+    """
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    show = threading.excepthook
+    threading.excepthook = _unless_machine(show)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
         logger.setLevel(level)
+        threading.excepthook = show
+
+
+def _unless_machine(show: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A `threading.excepthook` that leaves failures of the machine to the main thread."""
+
+    def hook(args: Any) -> None:
+        if machine_error(args.exc_value, "") is None:
+            show(args)
+
+    return hook

@@ -1,19 +1,16 @@
-"""Which cases train and which validate, and what that leaves unseen."""
+"""Which cases train and which validate."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from medseg.errors import MedsegError
 from medseg.hparams import HParams
-from medseg.measure.facts import CaseFacts
-from medseg.plan.plan import Plan
-from medseg.plan.split import split
-from medseg.prepare.prepared import StoredCase
-from medseg.progress import Progress
+from medseg.plan.split import fold_sizes, split
 from medseg.records import Frozen
 from medseg.scans.case import Case
-from medseg.scans.groups import Groups
-from medseg.training.own_split import read_split
-
-_MOST_SHOWN = 3
+from medseg.scans.groups import Groups, group_cases, groups_in_words
+from medseg.scans.known import Known, shown
+from medseg.training.own_split import OwnSplit, read_split
 
 
 class Parts(Frozen):
@@ -23,129 +20,180 @@ class Parts(Frozen):
     validation: tuple[str, ...]
 
 
-def deal(cases: Sequence[Case], groups: Groups, hparams: HParams, progress: Progress) -> Parts:
-    """As the user's own split says, else as the dataset's folders do, else by folds of groups.
+class Told(NamedTuple):
+    """What is said of the cases before they are measured.
+
+    Attributes:
+        groups: Who each is of, by its name.
+        source: How that was found, in words.
+        doubt: What is uncertain about it.
+        own: The user's own split.
+        begun: How a run that goes on has dealt them; goes before all else.
+    """
+
+    groups: Mapping[str, str]
+    source: str = ""
+    doubt: str = ""
+    own: OwnSplit | None = None
+    begun: Parts | None = None
+
+    def of_interest(self, cases: Sequence[Case]) -> tuple[Case, ...]:
+        """The cases that are on any side: the others need not be read."""
+        given = self.begun or self.own
+        if given is None:
+            return tuple(cases)
+        named = {*given.training, *given.validation}
+        return tuple(case for case in cases if case.name in named)
+
+
+class Dealt(NamedTuple):
+    """Who trains and who validates.
+
+    Attributes:
+        parts: The cases.
+        groups: Who each case is of, by its name.
+        by_folds: Whether folds decided, so that another fold is another split.
+        rows: What a table should say of it.
+        warnings: What a user should know, a line each.
+    """
+
+    parts: Parts
+    groups: Mapping[str, str]
+    by_folds: bool = False
+    rows: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read_told(
+    cases: Sequence[Case], others: Sequence[str], hparams: HParams, begun: Parts | None = None
+) -> Told:
+    """Read what the user, the folders and the names say of who belongs where.
+
+    Args:
+        cases: All that were found, in natural order.
+        others: Names of what was left out, which a user's tables may hold.
+        hparams: Gives `groups`, `split`, `folds` and `fold`.
+        begun: Of a run that goes on; then nothing else is looked at.
+
+    Raises:
+        SettingsError: If the user's groups or split do not fit the cases.
+    """
+    if begun is not None:
+        return Told({}, begun=begun)
+    names = [case.name for case in cases]
+    groups = group_cases(cases, hparams.groups, hparams.folds, others)
+    own = None
+    if hparams.split is not None:
+        own = read_split(hparams.split, Known(names, others), hparams.fold)
+    group_of = dict(zip(names, groups.names, strict=True))
+    return Told(group_of, groups.source, groups.doubt, own)
+
+
+def deal(cases: Sequence[Case], told: Told, hparams: HParams) -> Dealt:
+    """As a run began, else as the user's own split says, else the folders, else folds of groups.
 
     Args:
         cases: That can be used, in natural order.
-        groups: Who each is of.
+        told: What is said of them.
         hparams: Gives `split`, `folds` and `fold`.
-        progress: Hears what a person should know of it.
 
     Raises:
-        SettingsError: If the user's own split does not fit the cases.
+        MedsegError: If the user's split leaves a side empty, since its cases cannot be used.
     """
+    if told.begun is not None:
+        return Dealt(told.begun, {})
     names = [case.name for case in cases]
-    if hparams.split is not None:
-        own = read_split(hparams.split, names, hparams.fold)
-        if own.unnamed:
-            progress.warn(f"{_some(own.unnamed)} left out: not in {hparams.split.name}")
-        parts = Parts(training=own.training, validation=own.validation)
+    groups = Groups(tuple(told.groups[name] for name in names), told.source)
+    sides = {case.name: case.part for case in cases}
+    if told.own is not None:
+        dealt = _by_own(told.own, names, hparams)
+    elif {"training", "validation"} <= set(sides.values()):
+        dealt = _by_folders(sides, hparams)
     else:
-        sides = {case.name: case.part for case in cases}
-        if {"training", "validation"} <= set(sides.values()):
-            progress.note("the dataset's own split into training and validation is used")
-            unsaid = tuple(name for name, side in sides.items() if side is None)
-            if unsaid:
-                progress.warn(f"{_some(unsaid)}: on neither side of that split, so they train")
-            parts = Parts(
-                training=tuple(name for name in names if sides[name] != "validation"),
-                validation=tuple(name for name in names if sides[name] == "validation"),
-            )
-        else:
-            indices = split(groups.names, hparams.folds, hparams.fold)
-            parts = Parts(
-                training=tuple(names[i] for i in indices.training),
-                validation=tuple(names[i] for i in indices.validation),
-            )
-    _warn_of_both_sides(names, groups, parts, progress)
-    return parts
-
-
-def _warn_of_both_sides(
-    names: Sequence[str], groups: Groups, parts: Parts, progress: Progress
-) -> None:
+        dealt = _by_folds(names, groups, hparams)
     group_of = dict(zip(names, groups.names, strict=True))
-    trained = {group_of[name] for name in parts.training}
-    both = [group for group in {group_of[name]: 0 for name in parts.validation} if group in trained]
-    if both and len(names) > 1:
-        progress.warn(
-            f"{_some(both)}: on both sides of the split, so scores are better than of new "
-            "patients; --groups says who belongs together, --split who validates"
+    warnings = list(dealt.warnings)
+    if told.doubt and dealt.by_folds:
+        warnings.append(told.doubt)
+    elif not (told.doubt or dealt.by_folds):  # a mere guess accuses no one's split
+        warnings += _both_sides(dealt.parts, group_of)
+    rows = (("groups", groups_in_words(groups)), *dealt.rows) if len(names) > 1 else ()
+    return Dealt(dealt.parts, group_of, dealt.by_folds, rows, tuple(warnings))
+
+
+def _by_own(own: OwnSplit, names: Sequence[str], hparams: HParams) -> Dealt:
+    assert hparams.split is not None
+    training, validation = {*own.training}, {*own.validation}
+    parts = Parts(
+        training=tuple(name for name in names if name in training),
+        validation=tuple(name for name in names if name in validation),
+    )
+    if not (parts.training and parts.validation):
+        side = "validates" if parts.training else "trains on"
+        raise MedsegError(
+            f"split {hparams.split}",
+            f"none of the {len(validation if parts.training else training)} cases that it {side} "
+            "can be used",
+            "mend them, or change the split",
         )
+    ignored = () if own.folded else _fold_ignored(hparams, hparams.split.name)
+    return Dealt(
+        parts, {}, rows=_sides_row(parts, hparams.split.name), warnings=(*own.notes, *ignored)
+    )
 
 
-def warn_of_copies(facts: Sequence[CaseFacts], parts: Parts, progress: Progress) -> None:
-    """Scans that are there twice, on both sides: what is validated was learned."""
-    digests = {case.name: case.image_digests for case in facts if case.image_digests}
-    trained = {digests[name]: name for name in parts.training if name in digests}
-    copies = [
-        f"{name} = {trained[digests[name]]}"
-        for name in parts.validation
-        if name in digests and trained.get(digests[name], name) != name
+def _by_folders(sides: Mapping[str, str | None], hparams: HParams) -> Dealt:
+    parts = Parts(
+        training=tuple(name for name, side in sides.items() if side != "validation"),
+        validation=tuple(name for name, side in sides.items() if side == "validation"),
+    )
+    unsaid = [name for name, side in sides.items() if side is None]
+    said = (
+        f"{len(unsaid)} cases are on neither side of the dataset's own split and train: "
+        f"{shown(unsaid)}; --split deals them otherwise"
+    )
+    source = "the dataset's own split"
+    return Dealt(
+        parts,
+        {},
+        rows=_sides_row(parts, source),
+        warnings=(*((said,) if unsaid else ()), *_fold_ignored(hparams, source)),
+    )
+
+
+def _by_folds(names: Sequence[str], groups: Groups, hparams: HParams) -> Dealt:
+    indices = split(groups.names, hparams.folds, hparams.fold)
+    parts = Parts(
+        training=tuple(names[index] for index in indices.training),
+        validation=tuple(names[index] for index in indices.validation),
+    )
+    if len(names) < 2:
+        return Dealt(parts, {}, by_folds=True)
+    sizes = fold_sizes(groups.names, hparams.folds)
+    fold = hparams.fold % len(sizes)
+    said = f"fold {fold} of {len(sizes)}: {len(parts.training)} train, {sizes[fold]} validate"
+    if max(sizes) > 2 * min(sizes):
+        said += f"; the folds have {', '.join(map(str, sizes))} cases, since groups stay together"
+    return Dealt(parts, {}, by_folds=True, rows=(("split", said),))
+
+
+def _sides_row(parts: Parts, source: str) -> tuple[tuple[str, str], ...]:
+    said = f"{source}: {len(parts.training)} train, {len(parts.validation)} validate"
+    return (("split", said),)
+
+
+def _fold_ignored(hparams: HParams, source: str) -> tuple[str, ...]:
+    return (f"fold = {hparams.fold} has no effect beside {source}",) if hparams.fold else ()
+
+
+def _both_sides(parts: Parts, groups: Mapping[str, str]) -> list[str]:
+    trained = {groups[name]: name for name in reversed(parts.training)}
+    pairs = [(name, trained[groups[name]]) for name in parts.validation if groups[name] in trained]
+    if not pairs:
+        return []
+    validated, learned = pairs[0]
+    count = len({groups[name] for name, _ in pairs})
+    return [
+        f"{count} of the patients are on both sides of the split ({validated} validates, {learned} "
+        "trains), so scores are better than of new patients; change the split"
     ]
-    if copies:
-        progress.warn(
-            f"the same scan trains and validates under two names ({_some(copies)}); "
-            "remove one, or keep them together with --groups"
-        )
-
-
-def warn_of_unseen(
-    plan: Plan,
-    facts: Sequence[CaseFacts],
-    training: Sequence[StoredCase],
-    validation: Sequence[StoredCase],
-    progress: Progress,
-) -> None:
-    """Classes that the labels hold and training will not see, before the first step.
-
-    Args:
-        plan: The classes.
-        facts: What the label files hold.
-        training: Prepared cases that train.
-        validation: Prepared cases that validate.
-        progress: Gets a warning per class.
-    """
-    by_name = {case.name: case for case in facts}
-    first = 0 if plan.task == "multilabel" else 1
-    for index in range(first, plan.num_outputs):
-        name = _named(plan, index)
-        has = [case for case in training if _holds(by_name[case.name], plan, index)]
-        kept = [case for case in has if case.class_voxels[index]]
-        if not has:
-            others = [c.name for c in validation if _holds(by_name[c.name], plan, index)]
-            if others:
-                progress.warn(
-                    f"{name}: in no training case, only in {_some(others)} of validation, so it "
-                    "cannot be learned; choose another --fold, or say who validates with --split"
-                )
-        elif len(kept) < len(has):
-            how_many = "none" if not kept else f"{len(kept)}"
-            finest = min((by_name[c.name].spacing_mm for c in has), key=lambda mm: max(mm))
-            wanted = " ".join(f"{mm:.3g}" for mm in finest)
-            spacing = "x".join(f"{mm:.3g}" for mm in plan.spacing_mm)
-            progress.warn(
-                f"{name}: in {len(has)} of {len(training)} training cases, in {how_many} after "
-                f"resampling to {spacing} mm; set --spacing-mm {wanted} to keep it"
-            )
-
-
-def _holds(case: CaseFacts, plan: Plan, index: int) -> bool:
-    """Whether a case's label files hold a class."""
-    if len(case.label_values) == 1:
-        return case.label_values[0].get(plan.label_values[index], 0) > 0
-    layer = index if plan.task == "multilabel" else index - 1
-    found: Mapping[int, int] = case.label_values[layer] if layer < len(case.label_values) else {}
-    return any(count for value, count in found.items() if value)
-
-
-def _named(plan: Plan, index: int) -> str:
-    """Such as `class 2 (lesion)`, or `class_2` where nothing names it."""
-    name, value = plan.class_names[index], plan.label_values[index]
-    return name if name == f"class_{value}" else f"class {value} ({name})"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_SHOWN])
-    return shown + f" and {len(names) - _MOST_SHOWN} more" * (len(names) > _MOST_SHOWN)

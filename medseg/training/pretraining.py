@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from medseg import __version__
+from medseg.files import write_text
 from medseg.networks.masked import MaskedAutoencoder, Reconstruction, masked_l1
 from medseg.patches.sampler import PatchSampler
 from medseg.progress import Progress
 from medseg.report.curves import Curve
 from medseg.report.pretraining import PretrainingContent, Restored, write_pretraining_report
-from medseg.runs import save_encoder, write_text
+from medseg.runs import save_encoder
 from medseg.scans.case import Problem
 from medseg.training.data import TrainingData
 from medseg.training.loop import Loop, optimise
@@ -81,8 +82,8 @@ def pretrain(
     progress.note(f"to train with it: --encoder {name} --pretrained {run.encoder}")
     if interrupted:
         progress.note(f"stopped early; to go on: --resume --output {run.folder}")
-    for scan, what, remedy in problems:
-        progress.warn(f"left out: {scan}: {what}; {remedy}")
+    for problem in problems:
+        progress.warn(f"left out: {problem}")
 
 
 @torch.inference_mode()

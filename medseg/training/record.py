@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from medseg.runs import write_text
+from medseg.files import append_line, write_text
 from medseg.training.schedule import Budget
 
 
@@ -46,8 +46,7 @@ class JsonLines(Logger):
         """Append one line."""
         record = {"step": step, "elapsed_s": round(self._budget.elapsed_s, 2)}
         record |= {name: value for name, value in metrics.items() if name != "epoch"}
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append_line(self._file, json.dumps(record))
 
 
 def forget_after(file: Path, step: int) -> None:

@@ -6,15 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from medseg.evaluation.boxes import class_boxes
 from medseg.evaluation.overlap import dice
 from medseg.evaluation.scores import ClassScore, score_case, score_layers
 from medseg.geometry import Geometry
 from medseg.inference.predictor import Predictor
-from medseg.prepare.classes import class_layers
+from medseg.prepare.classes import layer_by_layer
 from medseg.prepare.prepared import StoredCase
 from medseg.report.figures import Example
-from medseg.scans.case import Case, Subject
-from medseg.scans.read import read_subject
+from medseg.scans.case import Case
+from medseg.scans.read import layer_count, read_layers, read_subject
 
 ValidationCase = tuple[Case, StoredCase]
 Labels = npt.NDArray[np.int32]
@@ -43,44 +44,41 @@ class Validator:
 
     def dice(self, case: ValidationCase) -> dict[str, float]:
         """Dice of the classes that the case or its prediction has: all that training looks at."""
-        pair = self._pair(case, _read(case))
-        found: dict[str, float] = {}
-        for index, (name, value) in enumerate(self._plan.scored_classes.items()):
-            if self._plan.task == "multilabel":
-                masks = pair.prediction[index] != 0, pair.reference[index] != 0
-            else:
-                masks = pair.prediction == value, pair.reference == value
-            share = dice(*masks)
-            if share is not None:
-                found[name] = share
-        return found
+        prediction, reference, _ = self._pair(case)
+        classes = self._plan.scored_classes
+        if self._plan.task == "multilabel":
+            pairs = ((a != 0, b != 0) for a, b in zip(prediction, reference, strict=True))
+        else:
+            boxes = class_boxes((prediction, reference), tuple(classes.values()))
+            pairs = (
+                (prediction[box] == value, reference[box] == value)
+                for value, box in zip(classes.values(), boxes, strict=True)
+            )
+        found = {name: dice(*pair) for name, pair in zip(classes, pairs, strict=True)}
+        return {name: share for name, share in found.items() if share is not None}
 
     def score(self, case: ValidationCase) -> tuple[ClassScore, ...]:
         """Every metric of one case, class by class."""
-        pair = self._pair(case, _read(case))
         score = score_layers if self._plan.task == "multilabel" else score_case
-        return score(case[0].name, *pair, self._plan.scored_classes)
+        return score(case[0].name, *self._pair(case), self._plan.scored_classes)
 
     def example(self, case: ValidationCase, caption: str, dice: float | None) -> Example:
         """One case to look at."""
-        subject = _read(case)
-        prediction, reference, geometry = self._pair(case, subject)
-        name = case[0].name
-        return Example(name, caption, subject.image, geometry, reference, prediction, dice)
+        prediction, reference, geometry = self._pair(case)
+        image = read_subject(case[0], with_label=False).image
+        return Example(case[0].name, caption, image, geometry, reference, prediction, dice)
 
-    def _pair(self, case: ValidationCase, subject: Subject) -> _Pair:
-        assert subject.label is not None  # validation cases were prepared with labels
-        layers = class_layers(subject.label, self._plan)
+    def _pair(self, case: ValidationCase) -> _Pair:
+        files, stored = case
+        geometry = stored.placement.native  # known, so the image need not be read for it
+        layers = (layer.values for layer in read_layers(files, geometry))
+        classes = list(layer_by_layer(layers, layer_count(files), self._plan))
         reference = (
-            layers.astype(np.int32)
+            np.stack(classes).astype(np.int32)
             if self._plan.task == "multilabel"
-            else np.array(self._plan.label_values, dtype=np.int32)[layers[0]]
+            else np.array(self._plan.label_values, dtype=np.int32)[classes[0]]
         )
-        return _Pair(self._predictor.segment(case[1].prepared), reference, subject.geometry)
-
-
-def _read(case: ValidationCase) -> Subject:
-    return read_subject(case[0])
+        return _Pair(self._predictor.segment(stored.prepared), reference, geometry)
 
 
 def mean_dice(found: Sequence[dict[str, float]]) -> dict[str, float]:

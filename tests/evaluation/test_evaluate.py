@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medseg.errors import MedsegError
-from medseg.evaluation.evaluate import evaluate_folders, score_case, summary_table
+from medseg.errors import MachineError, MedsegError, ScanError
+from medseg.evaluation.evaluate import evaluate_folders, score_case
 from medseg.geometry import Geometry
 from medseg.progress import Silent
 from medseg.scans.write import write_label_map
@@ -77,15 +77,15 @@ def test_one_mask_per_class(tmp_path):
     assert {row.name for row in summary.classes} == {"liver", "spleen"}
     assert {row.dice.mean for row in summary.classes} == {0.75}
 
-    _, problems = evaluate_folders(tmp_path / "p", tmp_path / "r", classes={"more": 1})
-    assert "more" in problems[0].what
+    with pytest.raises(MedsegError, match=r"^a: masks: prediction has .*'more'.* must be in both"):
+        evaluate_folders(tmp_path / "p", tmp_path / "r", classes={"more": 1})
 
 
 def test_what_cannot_be_scored_is_named_and_the_rest_is_done(tmp_path):
     for name in ("good", "lost", "moved", "broken"):
         write(tmp_path / "r" / f"{name}.nii.gz", label(0))
     write(tmp_path / "p" / "good.nii.gz", label(0))
-    write(tmp_path / "p" / "moved.nii.gz", label(0), replace(GRID, origin=(0.0, 0.0, 0.0)))
+    write(tmp_path / "p" / "moved.nii.gz", label(0), replace(GRID, origin=(300.0, 0.0, 0.0)))
     (tmp_path / "p" / "broken.nii.gz").write_text("no scan")
     summary, problems = evaluate_folders(tmp_path / "p", tmp_path / "r")
 
@@ -103,14 +103,92 @@ def test_predicted_values_that_no_reference_has_are_said(tmp_path):
     assert "hold 2," in progress.said[0]
 
 
-def test_an_image_taken_for_a_prediction_is_said_in_one_short_line(tmp_path):
-    reference = write(tmp_path / "r.nii.gz", label(0, (1, 255)))
-    image = write(tmp_path / "p.nii.gz", np.arange(np.prod(SIZE), dtype=np.int32).reshape(SIZE))
+def scan_of(array, seed=0):
+    """What a scanner makes of a label: whole numbers, below 0 too."""
+    noise = np.random.default_rng(seed).normal(0, 10, array.shape)
+    return np.rint(noise + 60 * array).astype(np.int32)
+
+
+@pytest.mark.parametrize("side", ["prediction", "reference"])
+def test_an_image_taken_for_a_label_map_is_refused_as_one(tmp_path, side):
+    files = {
+        name: write(tmp_path / f"{name}.nii.gz", label(0)) for name in ("prediction", "reference")
+    }
+    write(files[side], scan_of(label(0)))
+    with pytest.raises(
+        MedsegError, match=rf"{side}\.nii\.gz: holds \d+ values .* as an image does"
+    ):
+        evaluate_folders(**files)
+
+
+def test_an_atlas_of_many_regions_is_no_image(tmp_path):
+    atlas = np.kron(np.arange(60).reshape(5, 4, 3), np.ones((3, 3, 3), np.int32)).astype(np.int32)
+    grid = Geometry(atlas.shape)
+    file = write(tmp_path / "atlas.nii.gz", atlas, grid)
+    summary, problems = evaluate_folders(file, file)
+    assert problems == ()
+    assert len(summary.classes) == 59
+    assert {row.dice.mean for row in summary.classes} == {1.0}
+
+
+LAYOUTS = {
+    "flat": ("{}.nii.gz", "{}_seg.nii.gz"),
+    "two folders": ("images/{}.nii.gz", "labels/{}.nii.gz"),
+    "nnU-Net": ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz"),
+    "case folders": ("{}/ct.nii.gz", "{}/label.nii.gz"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("named", ["{}.nii.gz", "{}_seg.nii.gz"])
+def test_a_dataset_with_its_scans_is_a_reference(tmp_path, layout, named):
+    image, reference = LAYOUTS[layout]
+    expected = []
+    for number in range(3):
+        name, truth = f"case{number}", label(0)
+        write(tmp_path / "d" / image.format(name), scan_of(truth, number))
+        write(tmp_path / "d" / reference.format(name), truth)
+        write(tmp_path / "p" / named.format(name), label(number))
+        expected += score_case(name, label(number), truth, GRID, {"class 1": 1, "class 2": 2})
+    summary, problems = evaluate_folders(tmp_path / "p", tmp_path / "d")
+    assert problems == ()
+    assert {one.case: one.dice for one in summary.scores} == {s.case: s.dice for s in expected}
+    assert len({one.dice for one in summary.scores}) == 3
+
+
+def test_a_reference_on_another_grid_is_brought_to_the_predictions(tmp_path):
+    fine = np.kron(label(0), np.ones((2, 2, 2), np.int32))
+    half = replace(GRID, spacing_mm=(0.5, 0.75, 1.0), origin=(2.75, -4.375, 4.5))
+    finer = replace(half, size=fine.shape)
+    prediction = write(tmp_path / "p.nii.gz", fine, finer)
+    reference = write(tmp_path / "r.nii.gz", label(0))
     progress = Warnings()
-    summary, _ = evaluate_folders(image, reference, progress=progress)
-    others = np.prod(SIZE) - 1 - 2 - 5
-    assert f"hold 2, 3, 4, 5, 6 and {others} more," in progress.said[0]
-    assert [row[0] for row in summary_table(summary)[2][:2]] == ["class 1", "class 255"]
+    summary, _ = evaluate_folders(prediction, reference, progress=progress)
+    assert [row.dice.mean for row in summary.classes] == [1.0, 1.0]
+    assert summary.scores[0].volume_ml == pytest.approx(4 * 5 * 3 * 3 / 1000)
+    assert len(progress.said) == 1
+    assert progress.said[0].startswith("r.nii.gz: ")
+
+
+def test_the_classes_have_the_datasets_names(tmp_path):
+    write(tmp_path / "d" / "imagesTr" / "a_0000.nii.gz", scan_of(label(0)))
+    write(tmp_path / "d" / "labelsTr" / "a.nii.gz", label(0))
+    text = '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "organ": 1, "lesion": 2},'
+    (tmp_path / "d" / "dataset.json").write_text(text + '"file_ending": ".nii.gz"}')
+    write(tmp_path / "p" / "a.nii.gz", label(1))
+    summary, _ = evaluate_folders(tmp_path / "p", tmp_path / "d")
+    assert {row.name: row.value for row in summary.classes} == {"organ": 1, "lesion": 2}
+
+
+def test_a_full_process_is_not_a_damaged_file(tmp_path, monkeypatch):
+    file = write(tmp_path / "r.nii.gz", label(0))
+
+    def fails(path):
+        raise ScanError(path.name, "damaged", "copy it again") from OSError(24, "Too many", "r")
+
+    monkeypatch.setattr("medseg.evaluation.evaluate.read_label_map", fails)
+    with pytest.raises(MachineError, match="too many open files"):
+        evaluate_folders(file, file, classes={"a": 1})
 
 
 @pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])

@@ -1,9 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from medseg.errors import MedsegError
 from medseg.evaluation.pairing import pair
+from medseg.geometry import Geometry
+from medseg.scans.marks import mark
+from medseg.scans.write import write_label_map
 
 
 def folder(root, name, *files):
@@ -15,7 +19,7 @@ def folder(root, name, *files):
 
 
 def pairs_of(root, predictions, references):
-    found, problems = pair(
+    found, problems, _ = pair(
         folder(root, "prediction", *predictions), folder(root, "reference", *references)
     )
     return {one.reference.name: one.prediction.name for one in found}, problems
@@ -47,10 +51,87 @@ def test_names_that_differ_by_a_number_stay_apart(tmp_path):
     assert problems == []
 
 
-def test_equal_names_win_over_like_names(tmp_path):
-    found, problems = pairs_of(tmp_path, ["a.png", "a_seg.png"], ["a.png", "a_seg.png"])
-    assert found == {"a": "a", "a_seg": "a_seg"}
+def voxels(path, kind, seed=0):
+    """A label map of one ball-like box, or a scan of it."""
+    mask = np.zeros((9, 8, 7), np.int32)
+    mask[2:6, 2:6, 1:5] = 1
+    noise = np.random.default_rng(seed).normal(0, 10, mask.shape)
+    array = mask if kind == "label" else np.rint(60 * mask + noise).astype(np.int32)
+    return write_label_map(array, Geometry(mask.shape), path)
+
+
+def test_a_scan_is_never_the_prediction_nor_the_label(tmp_path):
+    for side in ("p", "r"):
+        voxels(tmp_path / side / "a.nii.gz", "scan")
+        voxels(tmp_path / side / "a_seg.nii.gz", "label")
+    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
     assert problems == []
+    ((prediction, reference),) = found
+    assert [path.name for path in prediction.files] == ["a_seg.nii.gz"]
+    assert [path.name for path in reference.files] == ["a_seg.nii.gz"]
+
+
+def test_a_copy_of_the_label_beside_a_prediction_is_told_by_the_mark(tmp_path):
+    voxels(tmp_path / "r" / "a_seg.nii.gz", "label")
+    voxels(tmp_path / "p" / "a_seg.nii.gz", "label")
+    mask = voxels(tmp_path / "p" / "a.nii.gz", "label")
+    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    assert found == []
+    assert "a.nii.gz, a_seg.nii.gz" in problems[0].what
+    mark(mask)
+    ((prediction, _),), problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    assert (prediction.files, problems) == ((mask,), [])
+
+
+def test_extra_outputs_are_no_predictions(tmp_path):
+    names = ["a.nii.gz", *(f"a_{what}.nii.gz" for what in ("probabilities", "uncertainty"))]
+    found, problems = pairs_of(tmp_path, names, ["a.nii.gz"])
+    assert (found, problems) == ({"a": "a"}, [])
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references"),
+    [
+        ("p{}/scan.nii.gz", "p{}/scan_seg.nii.gz"),
+        ("p{}/scan.nii.gz", "labels/p{}/scan.nii.gz"),
+        ("p{}/scan_seg.nii.gz", "p{}/masks/scan.nii.gz"),
+        ("sub-{}_T1w.nii.gz", "derivatives/labels/sub-{}/anat/sub-{}_T1w_seg.nii.gz"),
+        ("sub-{}/anat/sub-{}_T1w.nii.gz", "derivatives/labels/sub-{}/anat/sub-{}_T1w_seg.nii.gz"),
+        ("a{}_0000.nii.gz", "deep/down/here/a{}.nii.gz"),
+    ],
+)
+def test_trees_pair_by_path(tmp_path, predictions, references):
+    ours, theirs = (
+        [name.replace("{}", str(n)) for n in (1, 2, 3)] for name in (predictions, references)
+    )
+    found, problems, _ = pair(
+        folder(tmp_path, "prediction", *ours), folder(tmp_path, "reference", *theirs)
+    )
+    assert problems == []
+    assert [(p.files[0].relative_to(tmp_path / "prediction").as_posix(),
+             r.files[0].relative_to(tmp_path / "reference").as_posix())
+            for p, r in found] == list(zip(ours, theirs, strict=True))  # fmt: skip
+
+
+def test_one_patients_mask_is_never_anothers(tmp_path):
+    with pytest.raises(MedsegError, match="like names"):
+        pairs_of(tmp_path, ["p1/scan.nii.gz"], ["p2/scan.nii.gz"])
+    found, problems = pairs_of(
+        tmp_path / "more",
+        ["p1/scan.nii.gz", "p3/scan.nii.gz"],
+        ["p1/scan.nii.gz", "p2/scan.nii.gz"],
+    )
+    assert found == {"p1/scan": "p1/scan"}
+    assert [problem.name for problem in problems] == ["p2/scan"]
+
+
+def test_a_tree_of_label_maps_is_not_a_folder_of_masks(tmp_path):
+    for side in ("p", "r"):
+        for name in ("p1/anna1", "p1/anna2", "p2/ben1", "p2/ben2"):
+            voxels(tmp_path / side / f"{name}.nii.gz", "label")
+    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    assert problems == []
+    assert [one.reference.name for one in found] == ["anna1", "anna2", "ben1", "ben2"]
 
 
 def test_missing_and_ambiguous_predictions_are_named(tmp_path):
@@ -66,14 +147,14 @@ def test_missing_and_ambiguous_predictions_are_named(tmp_path):
 def test_labels_are_told_from_images_in_a_cases_folder(tmp_path):
     ours = folder(tmp_path, "prediction", "p1_seg.nii.gz")
     theirs = folder(tmp_path, "reference", "p1/t1.nii.gz", "p1/label.nii.gz", "p1/notes.txt")
-    ((prediction, reference),), _ = pair(ours, theirs)
+    ((prediction, reference),), *_ = pair(ours, theirs)
     assert prediction.name == "p1_seg"
     assert [file.name for file in reference.files] == ["label.nii.gz"]
 
 
 def test_two_files_need_no_like_names(tmp_path):
     root = folder(tmp_path, "x", "a.png", "b.png")
-    ((prediction, reference),), problems = pair(root / "a.png", root / "b.png")
+    ((prediction, reference),), problems, _ = pair(root / "a.png", root / "b.png")
     assert (prediction.name, reference.name, problems) == ("a", "b", [])
 
 

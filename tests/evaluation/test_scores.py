@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from medseg.evaluation.boxes import class_boxes
+from medseg.evaluation.overlap import dice, iou
 from medseg.evaluation.scores import score_case, score_layers
+from medseg.evaluation.surface import surface_score
 from medseg.geometry import Geometry
 
 SIZE = (6, 5, 4)
@@ -61,3 +64,49 @@ def test_files_without_a_unit_have_no_volume():
     (score,) = score_case("a", prediction, reference, grid, {"organ": 7})
     assert score.volume_ml is score.reference_volume_ml is score.volume_error_ml is None
     assert score.volume_error_percent == 0
+
+
+def scattered(size, values, seed):
+    """Blobs of each value, some at the border, some of one voxel; and the same, moved a little."""
+    random = np.random.default_rng(seed)
+    reference = np.zeros(size, np.int32)
+    for value in values:
+        centre = [int(random.integers(length)) for length in size]
+        box = tuple(
+            slice(max(c - random.integers(4), 0), c + 1 + random.integers(4)) for c in centre
+        )
+        reference[box] = value
+    prediction = np.roll(reference, 1, axis=0)
+    prediction[random.random(size) < 0.01] = values[0]
+    return prediction, reference
+
+
+@pytest.mark.parametrize("size", [(20, 23, 17), (30, 25, 1), (24, 31)])
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_in_boxes_are_those_of_the_whole_image(size, seed):
+    values = [1, 2, 3, 40, 65535, 65536, 70000, -3, 0]
+    prediction, reference = scattered(size, values, seed)
+    spacing = (0.7, 1.3, 2.9)[: len(size)]
+    grid = Geometry((*size, 1)[:3], (*spacing, 1.0)[:3])
+    classes = {f"class {value}": value for value in values}
+    if len(size) == 2:
+        prediction, reference = prediction[..., None], reference[..., None]
+    for score in score_case("a", prediction, reference, grid, classes):
+        masks = prediction == score.value, reference == score.value
+        whole = surface_score(*masks, grid.spacing_mm, 1.0)
+        assert (score.dice, score.iou) == (dice(*masks), iou(*masks))
+        assert (score.hd95_mm, score.surface_dice) == (whole or (None, None))
+        assert score.volume_ml == pytest.approx(masks[0].sum() * np.prod(grid.spacing_mm) / 1000)
+    layers = [np.stack([found == value for value in values]) for found in (prediction, reference)]
+    apart = score_layers("a", *(layer.astype(np.uint8) for layer in layers), grid, classes)
+    assert apart == score_case("a", prediction, reference, grid, classes)
+
+
+def test_a_box_reaches_one_voxel_beyond_its_class_and_not_beyond_the_image():
+    first, second = np.zeros((2, 9, 8, 1), np.uint8)
+    first[3:5, 7] = 2
+    second[6, 2] = 2
+    assert class_boxes((first, second), (2, 5)) == [
+        (slice(2, 8), slice(1, 9), slice(0, 2)),
+        (slice(0, 0),) * 3,
+    ]

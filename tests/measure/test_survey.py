@@ -9,6 +9,7 @@ import pytest
 
 from medseg.errors import MachineError, ScanError
 from medseg.measure import survey as room
+from medseg.measure.facts import case_facts
 from medseg.measure.survey import measure_cases
 from medseg.progress import Silent
 from medseg.scans.case import Case
@@ -40,9 +41,9 @@ def cases(tmp_path: Path) -> list[Case]:
 def read(monkeypatch):
     names: list[str] = []
 
-    def tell(case: Case):
+    def tell(case: Case, with_label: bool = True):
         names.append(case.name)
-        return read_subject(case)
+        return read_subject(case, with_label)
 
     monkeypatch.setattr(room, "read_subject", tell)
     return names
@@ -95,10 +96,10 @@ def test_broken_cases_are_left_out_by_name_in_order_and_tried_again(cases, tmp_p
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.ENOSPC])
 def test_a_failing_machine_ends_the_survey_under_its_own_name(cases, tmp_path, monkeypatch, number):
-    def fail(case: Case):
+    def fail(case: Case, with_label: bool = True):
         if case.name == "c":
             raise OSError(number, "no")
-        return read_subject(case)
+        return read_subject(case, with_label)
 
     monkeypatch.setattr(room, "read_subject", fail)
     with pytest.raises(MachineError, match="c: "):
@@ -108,11 +109,11 @@ def test_a_failing_machine_ends_the_survey_under_its_own_name(cases, tmp_path, m
 def test_a_share_that_was_away_for_a_moment_costs_no_case(cases, tmp_path, monkeypatch):
     failed: list[str] = []
 
-    def fail_once(case: Case):
+    def fail_once(case: Case, with_label: bool = True):
         if case.name == "c" and not failed:
             failed.append(case.name)
             raise OSError(errno.ESTALE, "stale")
-        return read_subject(case)
+        return read_subject(case, with_label)
 
     monkeypatch.setattr(room, "read_subject", fail_once)
     monkeypatch.setattr(room, "_PAUSE_S", 0)
@@ -120,12 +121,13 @@ def test_a_share_that_was_away_for_a_moment_costs_no_case(cases, tmp_path, monke
     assert (len(found.cases), problems) == (8, ())
 
 
-def test_a_wrapped_machine_failure_is_found(cases, tmp_path, monkeypatch):
-    def fail(case: Case):
+@pytest.mark.parametrize("wrapper", [RuntimeError, ScanError])
+def test_a_wrapped_machine_failure_is_found(cases, tmp_path, monkeypatch, wrapper):
+    def fail(case: Case, **_):
         try:
             raise OSError(errno.EMFILE, "too many")
         except OSError:
-            raise RuntimeError("cannot read " + case.name)  # noqa: B904 - as libraries do
+            raise wrapper("cannot read " + case.name)  # noqa: B904 - as libraries do
 
     monkeypatch.setattr(room, "read_subject", fail)
     with pytest.raises(MachineError, match="too many open files"):
@@ -133,10 +135,54 @@ def test_a_wrapped_machine_failure_is_found(cases, tmp_path, monkeypatch):
 
 
 def test_what_is_no_failure_of_the_machine_keeps_its_case(cases, tmp_path, monkeypatch):
-    def refuse(case: Case):
+    def refuse(case: Case, **_):
         raise ScanError(case.name, "is odd", "mend it")
 
     monkeypatch.setattr(room, "read_subject", refuse)
     found, problems = measure_cases(cases, tmp_path / "kept")
     assert found.cases == ()
     assert [problem.remedy for problem in problems] == ["mend it"] * 8
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't allocate memory")])
+def test_a_case_too_large_for_memory_ends_the_survey_with_its_size(
+    cases, tmp_path, monkeypatch, error
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(room, "read_subject", fail)
+    with pytest.raises(MachineError, match=r"a: out of memory while reading its files of .* GB;"):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_a_full_disk_is_no_broken_case(cases, tmp_path, monkeypatch):
+    open_file = Path.open
+
+    def full(path: Path, *how, **more):
+        if path.parent.name == "kept":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return open_file(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(MachineError, match=r"kept: .*No space left.*; free some space, or give an"):
+        measure_cases(cases, tmp_path / "kept")
+
+
+def test_mask_files_are_measured_one_by_one_as_they_would_be_together(cases, tmp_path):
+    masks = []
+    for index in range(3):
+        path = tmp_path / f"mask{index}.nii.gz"
+        values = np.zeros((9, 8, 7), np.uint8)
+        values[index * 3 : index * 3 + 3] = 255
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+        masks.append(path)
+    case = Case("m", cases[0].images, (masks[0], None, masks[2]))
+    (found,) = measure_cases([case], tmp_path / "kept")[0].cases
+    together = case_facts(read_subject(case))
+    assert found.model_copy(update={"digest": "", "image_digests": ()}) == together
+    assert found.label_values == ({0: 336, 255: 168}, {0: 504}, {0: 336, 255: 168})
+    assert found.extents[2] == {255: ((6, 0, 0), (3, 8, 7))}
+    assert not found.overlap
+    both = Case("n", cases[0].images, (masks[0], masks[1], masks[1]))
+    assert measure_cases([both], tmp_path / "kept")[0].cases[0].overlap

@@ -73,6 +73,6 @@ def test_nothing_to_learn_and_too_much_are_refused():
         of(labelled((0,)))
     with pytest.raises(MedsegError, match="hold only background"):
         of(labelled((0,)), task="multilabel")
-    with pytest.raises(MedsegError, match="at most 255 are possible"):
+    with pytest.raises(MedsegError, match="at most 255 classes are possible"):
         of(labelled(range(256)))
     assert len(of(labelled(range(255)))) == 255

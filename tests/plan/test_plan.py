@@ -52,3 +52,14 @@ def test_what_the_user_calls_otherwise_counts():
 def test_a_second_background_is_a_class():
     plan = plan_for_tests(class_names=("background", "organ", "Background"))
     assert plan.scored_classes == {"organ": 1, "Background": 2}
+
+
+@pytest.mark.parametrize(
+    ("slice_axis", "axes"), [(None, (0, 1, 2)), (0, (1, 2)), (1, (0, 2)), (2, (0, 1))]
+)
+def test_a_network_sees_all_axes_but_the_slice_axis(slice_axis, axes):
+    dim = 3 if slice_axis is None else 2
+    plan = plan_for_tests(dim=dim, slice_axis=slice_axis, patch_size=(16, 32, 64)[:dim])
+    assert plan.network_axes == axes
+    assert tuple(plan.volume_patch[axis] for axis in axes) == plan.patch_size
+    assert slice_axis is None or plan.volume_patch[slice_axis] == 1

@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +10,15 @@ import pytest
 from plans import plan_for_tests
 from subjects import ellipsoids, oblique
 
-from medseg.errors import MedsegError
+from medseg.errors import MachineError, MedsegError
 from medseg.measure import digest
+from medseg.measure.survey import known_facts, measure_cases, opened
 from medseg.plan.plan import Normalisation
 from medseg.prepare import cache
-from medseg.prepare.cache import prepare_cases
+from medseg.prepare import entries as store
+from medseg.prepare.cache import StoredCase, prepare_cases
 from medseg.prepare.foreground import foreground
-from medseg.prepare.pipeline import prepare
+from medseg.prepare.pipeline import place, prepare
 from medseg.scans.case import Case
 from medseg.scans.read import read_subject
 
@@ -39,15 +43,15 @@ def work(monkeypatch):
     """The names of the cases that were prepared, and of the files that were hashed."""
     done = []
 
-    def prepare_and_tell(subject, plan):
+    def place_and_tell(subject, plan):
         done.append(subject.name)
-        return prepare(subject, plan)
+        return place(subject, plan)
 
     def hash_and_tell(path, hash_file=digest._hash):
         done.append(path.name)
         return hash_file(path)
 
-    monkeypatch.setattr(cache, "prepare", prepare_and_tell)
+    monkeypatch.setattr(cache, "place", place_and_tell)
     monkeypatch.setattr(digest, "_hash", hash_and_tell)
     return done
 
@@ -58,8 +62,13 @@ def save(path, values):
     nib.save(image, path)
 
 
+def age(path, days):
+    then = path.stat().st_mtime - days * 24 * 3600
+    os.utime(path, (then, then))
+
+
 def entries(folder):
-    return sorted(folder.glob("*/*"))
+    return sorted(folder.glob("*-*/*"))
 
 
 def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
@@ -161,10 +170,127 @@ def test_a_damaged_index_is_begun_anew(cases, tmp_path, work):
 def test_old_entries_of_a_case_make_room(cases, tmp_path):
     folder = tmp_path / "cache"
     for spacing in (1.0, 1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
         prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
         newest = max(entries(folder), key=lambda entry: entry.stat().st_mtime_ns)
     assert len(entries(folder)) == 3
     assert newest in entries(folder)
+
+
+def test_an_entry_that_a_training_uses_is_never_tidied_away(cases, tmp_path):
+    folder = tmp_path / "cache"
+    (used,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    for spacing in (1.2, 1.4, 1.6, 1.8):
+        for entry in entries(folder):
+            age(entry, days=3)
+        assert used.prepared.image.any()
+        prepare_cases(cases[:1], plan_for_tests(spacing_mm=(spacing,) * 3), folder)
+    assert used.folder.exists()
+
+
+def test_what_a_killed_run_left_half_written_goes_after_some_days(cases, tmp_path):
+    parts = tmp_path / "cache" / "parts"
+    old, young = parts / "1-old", parts / "1-young"
+    for part in (old, young):
+        part.mkdir(parents=True)
+    age(old, days=3)
+    prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    assert [path.name for path in parts.iterdir()] == ["1-young"]
+
+
+def test_two_runs_that_prepare_the_same_case_share_the_first_one_s_entry(
+    cases, tmp_path, monkeypatch
+):
+    folder = tmp_path / "cache"
+    first: list[StoredCase] = []
+
+    def overtaken(subject, plan):
+        if not first:
+            first.append(subject)
+            first[:] = prepare_cases(cases[:1], plan, folder)[0]
+        return place(subject, plan)
+
+    monkeypatch.setattr(cache, "place", overtaken)
+    (second,), _ = prepare_cases(cases[:1], plan_for_tests(), folder)
+    assert second == first[0]
+    assert len(entries(folder)) == 1
+    assert list((folder / "parts").iterdir()) == []
+
+
+def test_several_masks_are_stored_as_they_would_be_prepared_together(cases, tmp_path):
+    masks = []
+    for index in (1, 2):
+        masks.append(tmp_path / f"mask{index}.nii.gz")
+        label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
+        save(masks[-1], 255 * (label == index).astype(np.int16))
+    case = replace(cases[0], labels=tuple(masks))
+    for task, layers in (("multiclass", 1), ("multilabel", 2)):
+        plan = plan_for_tests(task=task, spacing_mm=(1.3, 0.8, 1.0))
+        (found,), _ = prepare_cases([case], plan, tmp_path / "cache")
+        expected = prepare(read_subject(case), plan)
+        assert expected.label.shape[0] == layers
+        np.testing.assert_array_equal(found.prepared.label, expected.label)
+        rows, ends, voxels = foreground(expected.label, plan)
+        np.testing.assert_array_equal(found.foreground, rows)
+        assert (found.ends, found.class_voxels) == (ends, voxels)
+
+
+def test_too_little_room_is_known_before_any_case_is_prepared(cases, tmp_path, work, monkeypatch):
+    folder = tmp_path / "cache"
+    measure_cases(cases, folder)
+    work.clear()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=30_000))
+    with pytest.raises(
+        MachineError, match=r"2 cases take .* GB prepared, 3e-05 GB are free.*--out"
+    ):
+        prepare_cases(cases, plan_for_tests(), folder)
+    assert work == []
+    monkeypatch.undo()
+    prepare_cases(cases, plan_for_tests(), folder)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=0))
+    prepare_cases(cases, plan_for_tests(), folder)  # what is prepared takes no more
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_the_room_foreseen_is_the_room_taken(cases, tmp_path, task):
+    measure_cases(cases, tmp_path)
+    values = (0, 1, 2) if task == "multiclass" else (1, 2)
+    plan = plan_for_tests(task=task, label_values=values, spacing_mm=(0.4, 0.5, 0.6))
+    known = opened(tmp_path)
+    for case in cases:
+        (found,), _ = prepare_cases([case], plan, tmp_path)
+        taken = sum(file.stat().st_size for file in found.folder.iterdir())
+        facts = known_facts(known.digests.of_case(case), known)
+        assert taken <= cache._prepared_bytes(facts, plan) < taken + 20_000
+
+
+def test_a_disk_that_fills_up_midway_ends_the_work_and_leaves_no_half(cases, tmp_path, monkeypatch):
+    written = []
+
+    def full(file, values, append=store._append):
+        written.append(values)
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(file, values)
+
+    monkeypatch.setattr(store, "_append", full)
+    with pytest.raises(MachineError, match=r"cache: .*No space left on device.*; free some space"):
+        prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert list((tmp_path / "cache" / "parts").iterdir()) == []
+    assert entries(tmp_path / "cache") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask to speak of")
+def test_entries_follow_the_umask(cases, tmp_path):
+    before = os.umask(0o002)
+    try:
+        (found,), _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
+    finally:
+        os.umask(before)
+    assert found.folder.stat().st_mode & 0o777 == 0o775
+    assert (found.folder / "image.npy").stat().st_mode & 0o777 == 0o664
 
 
 def test_an_image_s_separate_data_file_counts(tmp_path):

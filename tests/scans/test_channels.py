@@ -9,6 +9,11 @@ SUFFIX = ChannelRule(kind="suffix", keys=("_0000", "_0001"))
 FOLDER = ChannelRule(kind="folder", keys=("t1", "flair"))
 
 
+def grouped(paths, rule, channels):
+    found = group_inputs(paths, rule, channels)
+    return found.cases, found.problems
+
+
 def names_of(cases):
     return {case.name: [path.name for path in case.images] for case in cases}
 
@@ -16,15 +21,15 @@ def names_of(cases):
 def test_inputs_are_files_folders_and_globs(tmp_path):
     fill(tmp_path, "a.nii.gz", "in/b10.mhd", "in/b2.mhd", "in/b2.raw", "in/.c.png", "d/e1.png")
     paths = [str(tmp_path / name) for name in ("a.nii.gz", "in", "d/*", "in/b2.mhd")]
-    cases, wrong = group_inputs(paths, ChannelRule(), 1)
+    cases, wrong = grouped(paths, ChannelRule(), 1)
     assert wrong == []
     assert list(names_of(cases)) == ["a", "b2", "b10", "e1"]
 
 
 def test_same_names_from_several_folders_stay_apart(tmp_path):
     fill(tmp_path, "p1/scan.nii.gz", "p2/scan.nii.gz")
-    cases, _ = group_inputs([str(tmp_path / "*" / "scan.nii.gz")], ChannelRule(), 1)
-    assert [case.name for case in cases] == ["scan", "scan_2"]
+    cases, _ = grouped([str(tmp_path / "*" / "scan.nii.gz")], ChannelRule(), 1)
+    assert [case.name for case in cases] == ["p1_scan", "p2_scan"]
 
 
 @pytest.mark.parametrize(
@@ -32,16 +37,14 @@ def test_same_names_from_several_folders_stay_apart(tmp_path):
 )
 def test_an_input_that_is_none_is_one_problem(tmp_path, name):
     fill(tmp_path, "a.nii.gz", "a.txt", "empty/notes.txt")
-    cases, wrong = group_inputs(
-        [str(tmp_path / name), str(tmp_path / "a.nii.gz")], ChannelRule(), 1
-    )
+    cases, wrong = grouped([str(tmp_path / name), str(tmp_path / "a.nii.gz")], ChannelRule(), 1)
     assert [case.name for case in cases] == ["a"]
     assert [Path(problem.name).name for problem in wrong] == [Path(name).name]
 
 
 def test_inputs_are_grouped_by_suffix(tmp_path):
     fill(tmp_path, "p1_0001.nii.gz", "p1_0000.nii.gz", "p2_0000.nii.gz", "odd.nii.gz")
-    cases, wrong = group_inputs([str(tmp_path)], SUFFIX, 2)
+    cases, wrong = grouped([str(tmp_path)], SUFFIX, 2)
     assert names_of(cases) == {"p1": ["p1_0000.nii.gz", "p1_0001.nii.gz"]}
     assert sorted(Path(p.name).name for p in wrong) == ["odd.nii.gz", "p2"]
     assert any("_0001" in problem.what for problem in wrong)
@@ -50,21 +53,18 @@ def test_inputs_are_grouped_by_suffix(tmp_path):
 @pytest.mark.parametrize("named", [[""], ["p1", "p2"], ["p1/*", "p2/*"], ["p*"]])
 def test_inputs_are_grouped_by_folder(tmp_path, named):
     fill(tmp_path, *[f"p{n}/p{n}_{what}.nii.gz" for n in (1, 2) for what in ("t1", "FLAIR")])
-    cases, wrong = group_inputs([str(tmp_path / name) for name in named], FOLDER, 2)
+    cases, wrong = grouped([str(tmp_path / name) for name in named], FOLDER, 2)
     assert wrong == []
     assert names_of(cases)["p2"] == ["p2_t1.nii.gz", "p2_FLAIR.nii.gz"]
 
 
 def test_a_case_folder_may_hold_other_files(tmp_path):
     fill(tmp_path, "p1/t1.nii.gz", "p1/flair.nii.gz", "p1/seg.nii.gz", "p2/image.nii.gz")
-    assert group_inputs([str(tmp_path / "p1")], FOLDER, 2)[1] == []
+    assert grouped([str(tmp_path / "p1")], FOLDER, 2)[1] == []
     fill(tmp_path, "p1/masks/liver.nii.gz")
-    assert (
-        group_inputs([str(tmp_path)], FOLDER, 2)[0]
-        == group_inputs([str(tmp_path / "p1")], FOLDER, 2)[0]
-    )
+    assert grouped([str(tmp_path)], FOLDER, 2)[0] == grouped([str(tmp_path / "p1")], FOLDER, 2)[0]
     single = ChannelRule(kind="folder", keys=("t1",))
-    cases, _ = group_inputs([str(tmp_path / "p1"), str(tmp_path / "p2/image.nii.gz")], single, 1)
+    cases, _ = grouped([str(tmp_path / "p1"), str(tmp_path / "p2/image.nii.gz")], single, 1)
     assert names_of(cases) == {"p1": ["t1.nii.gz"], "image": ["image.nii.gz"]}
 
 
@@ -89,13 +89,13 @@ def test_what_trains_is_read_alike_in_prediction(tmp_path, layout):
     dataset = discover(fill(tmp_path, *images, *labels))
     assert [len(case.images) for case in dataset.cases] == [2, 2, 2]
     files = [str(tmp_path / name) for name in images]
-    cases, wrong = group_inputs(files, dataset.channel_rule, 2)
+    cases, wrong = grouped(files, dataset.channel_rule, 2)
     assert wrong == []
     assert [case.images for case in cases] == [case.images for case in dataset.cases]
     assert [case.name[:2] for case in cases] == ["p1", "p2", "p3"]
     root = tmp_path / Path(images[0]).parts[0] if layout.startswith("images") else tmp_path
     if "site" not in layout:
-        assert group_inputs([str(root)], dataset.channel_rule, 2) == (cases, [])
+        assert grouped([str(root)], dataset.channel_rule, 2) == (cases, [])
 
 
 def test_two_patients_may_have_files_of_any_name(tmp_path):
@@ -107,16 +107,16 @@ def test_two_patients_may_have_files_of_any_name(tmp_path):
 
 def test_a_mask_named_as_a_channel_is_none(tmp_path):
     fill(tmp_path, "p1/t1.nii.gz", "p1/flair.nii.gz", "p1/masks/t1.nii.gz")
-    cases, wrong = group_inputs([str(tmp_path)], FOLDER, 2)
+    cases, wrong = grouped([str(tmp_path)], FOLDER, 2)
     assert wrong == []
     assert names_of(cases) == {"p1": ["t1.nii.gz", "flair.nii.gz"]}
 
 
 def test_no_input_is_dropped_in_silence(tmp_path):
     fill(tmp_path, "a.nii.gz", "b.nii.gz")
-    cases, wrong = group_inputs([str(tmp_path)], ChannelRule(kind="folder", keys=("image",)), 1)
+    cases, wrong = grouped([str(tmp_path)], ChannelRule(kind="folder", keys=("image",)), 1)
     assert ([case.name for case in cases], wrong) == (["a", "b"], [])
-    cases, wrong = group_inputs([str(tmp_path)], FOLDER, 2)
+    cases, wrong = grouped([str(tmp_path)], FOLDER, 2)
     assert cases == []
     assert [Path(problem.name).name for problem in wrong] == ["a.nii.gz", "b.nii.gz"]
 
@@ -124,12 +124,12 @@ def test_no_input_is_dropped_in_silence(tmp_path):
 def test_a_case_folder_is_named_from_inside_too(tmp_path, monkeypatch):
     fill(tmp_path, "p1/p1_t1.nii.gz", "p1/p1_flair.nii.gz")
     monkeypatch.chdir(tmp_path / "p1")
-    assert [case.name for case in group_inputs(["."], FOLDER, 2)[0]] == ["p1"]
+    assert [case.name for case in grouped(["."], FOLDER, 2)[0]] == ["p1"]
 
 
 def test_a_model_of_one_file_per_case_takes_any_name(tmp_path):
     fill(tmp_path, "a_0000.nii.gz", "b.nii.gz")
-    cases, wrong = group_inputs([str(tmp_path)], ChannelRule(kind="suffix", keys=("_0000",)), 1)
+    cases, wrong = grouped([str(tmp_path)], ChannelRule(kind="suffix", keys=("_0000",)), 1)
     assert wrong == []
     assert [case.name for case in cases] == ["a", "b"]
 

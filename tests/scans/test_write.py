@@ -9,15 +9,17 @@ from PIL import Image
 from medseg.errors import MedsegError
 from medseg.geometry import Geometry
 from medseg.scans.decode import decode
-from medseg.scans.formats import NIFTI_SUFFIXES, WORLD_SUFFIXES, suffix_of
+from medseg.scans.formats import WORLD_SUFFIXES, suffix_of
 from medseg.scans.read import read_label_map
 from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, TILTS, grid, random_label
 
+SINGLE_PRECISION = (".nii", ".nii.gz", ".img", ".mgz", ".mgh")
+
 
 def precision_mm(path: Path) -> float:
     """NIfTI-1 stores positions in single precision: about 1e-5 mm at 100 mm."""
-    return 5e-5 if suffix_of(path) in NIFTI_SUFFIXES else 1e-9
+    return 5e-5 if suffix_of(path) in SINGLE_PRECISION else 1e-9
 
 
 def assert_comes_back(path: Path, label: np.ndarray, geometry: Geometry) -> None:

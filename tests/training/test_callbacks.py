@@ -9,6 +9,7 @@ from torch import nn
 from medseg.errors import TrainingError
 from medseg.geometry import Geometry
 from medseg.progress import Silent
+from medseg.runs import Run, latest_run
 from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
 from medseg.training.schedule import Budget
 from medseg.training.task import Optimisation, Task
@@ -96,18 +97,21 @@ def test_the_first_interrupt_asks_and_the_second_insists():
 
 
 def test_a_checkpoint_is_kept_now_and_then_and_at_the_end(clock, tmp_path):
-    checkpoint = Checkpoint(tmp_path / "last.ckpt")
+    run = Run.create(tmp_path / "one", "data")
+    checkpoint = Checkpoint(run)
     saved = []
     trainer = trainer_at()
     trainer.save_checkpoint = lambda file: saved.append((clock.now, file))
     for now in range(0, 101, 10):
         clock.now = now
         step_of(checkpoint, trainer)
+        assert (tmp_path / "latest").exists() == (now >= 50)
     assert [at for at, _ in saved] == [50, 100]
+    assert latest_run(tmp_path) == run.folder
     trainer.should_stop = True
     clock.now = 101
     step_of(checkpoint, trainer)
-    assert saved[-1] == (101, tmp_path / "last.ckpt")
+    assert saved[-1] == (101, run.checkpoint)
 
 
 def test_the_bar_counts_steps_those_of_earlier_sessions_included(clock):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from medseg.errors import MedsegError
+from medseg.files import machine_error
 from medseg.machine import available_memory_bytes
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model_ema", "model", "module")
@@ -25,9 +26,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     Raises:
         MedsegError: If there is no such file, it is no file of weights, or it is too large.
+        MachineError: If the machine fails to read it.
     """
     if not path.is_file():
-        raise MedsegError(f"pretrained = {path}: no such file; {_REMEDY}")
+        raise MedsegError(f"pretrained = {path}", "no such file", _REMEDY)
     try:
         _check_size(path)
         if _is_safetensors(path):
@@ -37,18 +39,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 stored = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError:
         raise MedsegError(
-            f"pretrained = {path}: no file of weights, or it holds other Python objects beside "
-            f"them, which are not loaded; {_REMEDY}"
+            f"pretrained = {path}",
+            "no file of weights, or it holds other Python objects beside them, which are not "
+            "loaded",
+            _REMEDY,
         ) from None
     except Exception as error:  # a broken file fails in more ways than can be listed
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise MedsegError(
-            f"pretrained = {path}: cannot be read as weights ({reason}); {_REMEDY}"
+        raise machine_error(error, f"pretrained = {path}") or MedsegError(
+            f"pretrained = {path}", f"cannot be read as weights ({reason})", _REMEDY
         ) from None
     weights = {str(name): value for name, value in _innermost(stored).items() if _usable(value)}
     weights = {name: value for name, value in weights.items() if _printable(name)}
     if not weights:
-        raise MedsegError(f"pretrained = {path}: holds no named weights; {_REMEDY}")
+        raise MedsegError(f"pretrained = {path}", "holds no named weights", _REMEDY)
     return weights
 
 

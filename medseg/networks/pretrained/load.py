@@ -53,8 +53,10 @@ def take_weights(
     fitted = fit_weights(theirs, ours, adapters(encoder, _lacking(theirs, ours, new_axis, read_as)))
     if len(fitted.tensors) < _SAME_SHAPES * (len(fitted.tensors) + len(fitted.misfits)):
         raise MedsegError(
-            f"{read_as}: of another size: {len(fitted.misfits)} weights do not fit, first "
-            f"{'; '.join(fitted.misfits[:2])}; choose the encoder that they were trained with"
+            read_as,
+            f"of another size: {len(fitted.misfits)} weights do not fit, first "
+            f"{'; '.join(fitted.misfits[:2])}",
+            "choose the encoder that they were trained with",
         )
     encoder.load_state_dict({**ours, **fitted.tensors})
     used = {weight.theirs for name, weight in theirs.items() if name in ours}
@@ -127,7 +129,7 @@ def _check_names(
     remedy = "choose the encoder that they were trained with"
     if any(isinstance(module, Foldable) for module in encoder.modules()):
         remedy += ", and of a run of medseg last.ckpt, as model.safetensors is folded"
-    raise MedsegError(f"{read_as}: weights of another network: {', '.join(reasons)}; {remedy}")
+    raise MedsegError(read_as, f"weights of another network: {', '.join(reasons)}", remedy)
 
 
 def _weights(names: Iterable[str]) -> list[str]:
@@ -174,8 +176,9 @@ def _lacking(
         assert new_axis is not None
         return new_axis
     raise MedsegError(
-        f"{read_as}: weights with {have - 2} spatial axes, and the network has {want - 2}; "
-        "choose weights of images or of the same dim"
+        read_as,
+        f"weights with {have - 2} spatial axes, and the network has {want - 2}",
+        "choose weights of images or of the same dim",
     )
 
 

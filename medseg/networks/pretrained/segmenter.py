@@ -40,8 +40,9 @@ def start_from(network: Segmenter, path: Path, *, new_axis: int | None = None) -
     report = _with_rest(network, weights, nothing, new_axis)
     if not any(name.startswith(_ENCODER) for name in report.loaded):
         raise MedsegError(
-            f"pretrained = {path}: none of its weights has a name and shape of this network; "
-            "choose a run with the same network"
+            f"pretrained = {path}",
+            "none of its weights has a name and shape of this network",
+            "choose a run with the same network",
         )
     return report
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from medseg.errors import MedsegError
+from medseg.files import machine_error
 from medseg.networks.reference.dense import DenseVoxelNet, SkipDenseNet
 from medseg.networks.reference.fcn import FCN, SegNet
 from medseg.networks.reference.miniseg import MiniSeg
@@ -67,11 +68,14 @@ def reference_network(name: str, plan: Planned, arguments: Mapping[str, Any]) ->
             multiples = (multiple,) * plan.dim
         else:
             raise _unknown(name)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except MedsegError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise MedsegError(
-            f"network = {name}, network_arguments = {dict(arguments)}: cannot be built ({reason}); "
-            "change or leave out network_arguments"
+        raise machine_error(error, f"network = {name}") or MedsegError(
+            f"network = {name}, network_arguments = {dict(arguments)}",
+            f"cannot be built ({reason})",
+            "change or leave out network_arguments",
         ) from None
     return ReferenceNetwork(network, plan.num_outputs, multiples)
 
@@ -81,6 +85,7 @@ def _unknown(name: str) -> MedsegError:
     close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
     return MedsegError(
-        f"network = {name}: there is none of that name; {hint} "
-        "(and smp:ARCHITECTURE:ENCODER; docs/networks.md)"
+        f"network = {name}",
+        "there is none of that name",
+        f"{hint} (and smp:ARCHITECTURE:ENCODER; docs/networks.md)",
     )

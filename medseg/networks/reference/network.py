@@ -70,8 +70,9 @@ class ReferenceNetwork(nn.Module):
             logits = self.network(pad_to_multiples(x, self.multiples))
         except ValueError as error:  # of a norm that has one value to normalise
             raise MedsegError(
-                f"network: cannot read {len(x)} patches of {tuple(x.shape[2:])} voxels ({error}); "
-                "raise batch_size or patch_size"
+                "network",
+                f"cannot read {len(x)} patches of {tuple(x.shape[2:])} voxels ({error})",
+                "raise batch_size or patch_size",
             ) from None
         logits = logits if isinstance(logits, Tensor) else logits[0]
         return [logits[(..., *(slice(length) for length in x.shape[2:]))]]

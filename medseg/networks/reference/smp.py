@@ -28,13 +28,14 @@ def smp_network(
         MedsegError: If the package is missing, or the plan is 3D.
     """
     if plan.dim != 2:
-        raise MedsegError(f"network = smp:{name}: is 2D; set --dim 2, or another network")
+        raise MedsegError(f"network = smp:{name}", "is 2D", "set --dim 2, or another network")
     try:
         import segmentation_models_pytorch as smp
     except ImportError:
         raise MedsegError(
-            f"network = smp:{name}: needs segmentation_models_pytorch; "
-            "install it with: pip install 'medseg[smp]'"
+            f"network = smp:{name}",
+            "needs segmentation_models_pytorch",
+            "install it with: pip install 'medseg[smp]'",
         ) from None
     architecture, _, encoder = name.partition(":")
     network = smp.create_model(

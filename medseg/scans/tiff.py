@@ -1,0 +1,241 @@
+"""TIFF by tifffile: any bit depth, tiles, planes and compression.
+
+What an axis is says the file's own metadata (OME, ImageJ, samples per pixel); pages of a file that
+says nothing are slices. What may be two things is refused.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.scans.pictures import through_palette
+from medseg.scans.upright import upright, upright_size
+from medseg.scans.voxels import Header, Voxels, check_announced
+
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
+_PHOTOMETRIC = (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, 51177)
+_JPEG = (6, 7, 34892, 33007)
+"""Compressions that alter values."""
+_JPEG_2000_LOSSY = (33003, 33004, 33005)
+_ALPHA = (1, 2)
+_RAW = 1
+_ORIENTATION = 274
+_REDUCED, _TRANSPARENCY = 1, 4
+_SLICES = "ZIQ"
+_AGAIN = "export it again"
+
+
+class _Roles(NamedTuple):
+    """Which axis of the pixels is what; None where there is none."""
+
+    rows: int
+    columns: int
+    slices: int | None
+    channels: int | None
+    samples: int | None
+
+
+def header(path: Path) -> Header:
+    """Size and channels, without decoding a pixel."""
+    with _opened(path) as series:
+        roles = _roles(path.name, series)
+        page = _keyframe(series)
+        rows, columns = upright_size(
+            series.shape[roles.rows], series.shape[roles.columns], _orientation(page)
+        )
+        slices = 1 if roles.slices is None else series.shape[roles.slices]
+        channels = 1 if roles.channels is None else series.shape[roles.channels]
+        samples = 1 if roles.samples is None else len(_kept_samples(page))
+        coloured = int(page.photometric) in (_PALETTE, _CMYK)
+        channels = 3 if coloured else channels * samples
+        return Header(Geometry((columns, rows, slices), world=False), channels, slices == 1)
+
+
+def read(path: Path, *, colours: bool) -> Voxels:
+    """All pixels; see `decode` for palettes, alpha and labels."""
+    with _opened(path) as series:
+        roles, page = _roles(path.name, series), _keyframe(series)
+        _check(path, series, page, colours=colours)
+        pixels = series.asarray(maxworkers=1)
+        if tuple(pixels.shape) != tuple(series.shape):
+            what = f"its header announces {series.shape} values, {pixels.shape} were read"
+            raise ScanError(path.name, what, _AGAIN)
+        pixels = _native(np.asarray(pixels))
+        # (rows, columns, slices, channels), views all of them
+        lead = [roles.rows, roles.columns]
+        rest = [axis for axis in (roles.slices, roles.channels, roles.samples) if axis is not None]
+        pixels = pixels.transpose(*lead, *rest)
+        pixels = pixels if roles.slices is not None else np.expand_dims(pixels, 2)
+        pixels = pixels if pixels.ndim == 4 else pixels[..., None]
+        if roles.samples is not None:
+            pixels = pixels[..., _kept_samples(page)]
+        pixels = _shown(pixels, page, colours=colours)
+        pixels = upright(pixels, _orientation(page))
+    values = pixels.transpose(3, 1, 0, 2)
+    _, columns, rows, slices = values.shape
+    return Voxels(values, Geometry((columns, rows, slices), world=False))
+
+
+def write(values: npt.NDArray[Any], path: Path) -> None:
+    """Write (channels, *size): slices are pages, channels samples."""
+    pages = values.transpose(3, 2, 1, 0)
+    pages = pages[..., 0] if len(values) == 1 else pages
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(pages),
+        photometric="rgb" if len(values) == 3 else "minisblack",
+        planarconfig=None if len(values) == 1 else "contig",
+        compression="zlib",
+        metadata=None,
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
+    """The one image of a file, at full size.
+
+    Raises:
+        ScanError: If it holds several.
+    """
+    with path.open("rb") as file, TiffFile(file, _multifile=False) as tiff:
+        whole = [series for series in tiff.series if not _aside(series)]
+        if len(whole) != 1:
+            found = ", ".join("x".join(map(str, series.shape)) for series in whole[:4]) or "none"
+            what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
+            raise ScanError(path.name, what, "save each as a file of its own")
+        check_announced(path.name, whole[0].shape)
+        if whole[0].dtype is None:  # pyright: ignore[reportUnnecessaryComparison] - odd bit depths
+            bits = _keyframe(whole[0]).bitspersample
+            raise ScanError(path.name, f"samples of {bits} bits of no known kind", _AGAIN)
+        yield whole[0]
+
+
+def _aside(series: TiffPageSeries) -> bool:
+    """Thumbnails, smaller copies and transparency masks are flagged as such."""
+    return bool(int(_keyframe(series).subfiletype) & (_REDUCED | _TRANSPARENCY))
+
+
+def _keyframe(series: TiffPageSeries) -> TiffPage:
+    return series.keyframe
+
+
+def _roles(name: str, series: TiffPageSeries) -> _Roles:
+    """Say of every axis what it is.
+
+    Raises:
+        ScanError: If there is a doubt.
+    """
+    axes = {letter: series.axes.count(letter) for letter in series.axes}
+    found = {letter: series.axes.index(letter) for letter in series.axes}
+    sizes = ", ".join(
+        f"{letter} {length}" for letter, length in zip(series.axes, series.shape, strict=True)
+    )
+    slices = [axis for axis, letter in enumerate(series.axes) if letter in _SLICES]
+    if "T" in axes:
+        points = series.shape[found["T"]]
+        what = f"its pages are {points} points in time ({sizes}), neither slices nor channels"
+        remedy = "save each point in time as a file, or declare the pages slices (Z)"
+        raise ScanError(name, what, remedy)
+    unknown = [letter for letter in axes if letter not in "YXSC" + _SLICES]
+    if unknown or len(slices) > 1 or axes.get("Y") != 1 or axes.get("X") != 1:
+        what = f"its axes ({sizes}) may be slices or channels, it does not say which"
+        raise ScanError(name, what, "save it with its axes named (OME-TIFF), or split it")
+    samples, channels = found.get("S"), found.get("C")
+    if samples is not None and channels is not None:
+        what = f"both channels and colours ({sizes}), one of both can be read"
+        raise ScanError(name, what, "split it")
+    if slices and series.kind == "shaped":
+        _check_turned(name, series, slices[0], found)
+    return _Roles(found["Y"], found["X"], slices[0] if slices else None, channels, samples)
+
+
+def _check_turned(name: str, series: TiffPageSeries, slices: int, found: dict[str, int]) -> None:
+    """An array of rows, columns and channels, saved without a word, comes back as pages."""
+    pages, rows, columns = (series.shape[axis] for axis in (slices, found["Y"], found["X"]))
+    if columns <= 10 and min(pages, rows) >= 4 * columns:
+        what = (
+            f"{pages} pages of {rows} rows of {columns} pixels, or else {pages} rows of {rows} "
+            f"pixels of {columns} channels"
+        )
+        raise ScanError(name, what, "save it with its axes named (axes='YXC'), or as pages of rows")
+
+
+def _check(path: Path, series: TiffPageSeries, page: TiffPage, *, colours: bool) -> None:
+    """Refuse what would be read as something else, before it is decoded."""
+    name, photometric = path.name, int(page.photometric)
+    if series.dtype.kind == "c":
+        raise ScanError(name, "complex values", "save the magnitude instead")
+    jpeg = int(page.compression) in _JPEG
+    if not colours and (jpeg or int(page.compression) in _JPEG_2000_LOSSY):
+        what = "its pixels are compressed as JPEG, which alters label values"
+        raise ScanError(name, what, "save it without, or as .png")
+    if photometric not in _PHOTOMETRIC or (photometric == _YCBCR and not jpeg):
+        what = f"its colours are {getattr(page.photometric, 'name', photometric)}"
+        raise ScanError(name, f"{what}, which are not read", "save it as gray or RGB")
+    if photometric == _CMYK and (page.samplesperpixel != 4 or series.dtype != np.uint8):
+        raise ScanError(name, "inks, or CMYK of more than 8 bits", "save it as gray or RGB")
+    end = path.stat().st_size
+    for other in series.pages:
+        if other is None:
+            what = "its metadata describes pages in other files, or pages that are not there"
+            raise ScanError(name, what, "export all pages into one file")
+        if any(start + count > end for start, count in _stored(other)):
+            raise ScanError(name, "cut short: its pixels lie behind its end", "copy it again")
+    for other in {id(page): page}.values():
+        bits = int(np.prod(other.shape, dtype=np.int64)) * int(other.bitspersample)
+        stored = sum(other.databytecounts)
+        if int(other.compression) == _RAW and 0 < stored < bits // 8:
+            what = f"its header announces {bits // 8} bytes a page, {stored} are there"
+            raise ScanError(name, what, "copy or export it again")
+
+
+def _stored(page: TiffPage | TiffFrame) -> list[tuple[int, int]]:
+    return list(zip(page.dataoffsets, page.databytecounts, strict=False))
+
+
+def _orientation(page: TiffPage) -> int:
+    tag = page.tags.get(_ORIENTATION)
+    return tag.value if tag is not None and isinstance(tag.value, int) else 1
+
+
+def _kept_samples(page: TiffPage) -> list[int]:
+    """All but those that are said to be alpha."""
+    extra = [int(kind) for kind in page.extrasamples]
+    own = page.samplesperpixel - len(extra)
+    kept = [index for index in range(page.samplesperpixel) if index < own]
+    return kept + [own + index for index, kind in enumerate(extra) if kind not in _ALPHA]
+
+
+def _native(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """In this machine's byte order, without a second copy."""
+    if pixels.dtype.isnative:
+        return pixels
+    if not pixels.flags.writeable:
+        return pixels.astype(pixels.dtype.newbyteorder("="))
+    return pixels.byteswap(inplace=True).view(pixels.dtype.newbyteorder("="))
+
+
+def _shown(pixels: npt.NDArray[Any], page: TiffPage, *, colours: bool) -> npt.NDArray[Any]:
+    """(rows, columns, slices, channels) as viewers show them."""
+    photometric, bits = int(page.photometric), page.bitspersample
+    if photometric == _PALETTE and page.colormap is not None:
+        colormap = np.asarray(page.colormap).T
+        palette = (colormap >> 8 if colormap.max() > 255 else colormap).astype(np.uint8)
+        return through_palette(pixels, palette, colours)
+    if photometric == _CMYK:
+        left = 255 - pixels.astype(np.uint16)
+        return (left[..., :3] * left[..., 3:] // 255).astype(np.uint8)
+    # tifffile writes True as 1, under a tag by which 1 is black
+    as_stored = bits == 1 and page.software.startswith("tifffile")
+    if photometric == _MIN_IS_WHITE and pixels.dtype.kind in "ub" and not as_stored:
+        whitest = 2 ** int(bits) - 1
+        pixels = (whitest - pixels).astype(pixels.dtype) if bits > 1 else ~pixels.astype(bool)
+    return pixels.astype(np.uint8) * np.uint8(255) if bits == 1 else pixels
