@@ -26,7 +26,7 @@ from medseg.scans.names import (
     natural_key,
     role,
 )
-from medseg.scans.plausible import Doubt, doubts_of
+from medseg.scans.plausible import Doubt, doubts_of, masks_for_images
 
 Reading = Literal[
     "file", "suffix", "class folder", "case folder", "part folder", "word", "stem", "number"
@@ -159,6 +159,8 @@ def _read(
     notes = made.notes
     if image_reading == "number":
         notes = (*notes, f"paired by the numbers in their names, as {_example(made.cases)}")
+    known = {path for case in made.cases for path in case.images}
+    left = [file.path for file in images if file.path not in known]
     used = sum(len(case.images) + sum(p is not None for p in case.labels) for case in made.cases)
     return Pairs(
         made.cases,
@@ -166,7 +168,7 @@ def _read(
         made.rule,
         made.classes,
         len(images) + len(labels) - used,
-        tuple(doubts_of(made)),
+        (*doubts_of(made), *masks_for_images(made, left)),
         notes,
     )
 

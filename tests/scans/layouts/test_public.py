@@ -96,8 +96,10 @@ READ: dict[str, tuple[list[str], Right]] = {
         Right(4, channels=2, notes=("ValidationData", "without labels")),
     ),
     "Decathlon without its description": (
-        of("imagesTr/heart_{}.nii.gz", "labelsTr/heart_{}.nii.gz", n=N)
-        + ["imagesTs/heart_9.nii.gz"],
+        [
+            *of("imagesTr/heart_{}.nii.gz", "labelsTr/heart_{}.nii.gz", n=N),
+            "imagesTs/heart_9.nii.gz",
+        ],
         Right(4, notes=("imagesTs", "testing")),
     ),
     "AMOS": (
@@ -107,8 +109,14 @@ READ: dict[str, tuple[list[str], Right]] = {
         Right(6, validation=2, notes=("testing",)),
     ),
     "BTCV": (
-        of("RawData/Training/img/img000{}.nii.gz", "RawData/Training/label/label000{}.nii.gz", n=N)
-        + ["RawData/Testing/img/img0061.nii.gz"],
+        [
+            *of(
+                "RawData/Training/img/img000{}.nii.gz",
+                "RawData/Training/label/label000{}.nii.gz",
+                n=N,
+            ),
+            "RawData/Testing/img/img0061.nii.gz",
+        ],
         Right(4, first="label0001.nii.gz", notes=("testing",)),
     ),
     "PROMISE12": (
@@ -144,8 +152,10 @@ READ: dict[str, tuple[list[str], Right]] = {
         Right(4, groups=4),
     ),
     "SegTHOR": (
-        of("train/Patient_0{0}/Patient_0{0}.nii.gz", "train/Patient_0{0}/GT.nii.gz", n=N)
-        + ["test/Patient_41.nii.gz"],
+        [
+            *of("train/Patient_0{0}/Patient_0{0}.nii.gz", "train/Patient_0{0}/GT.nii.gz", n=N),
+            "test/Patient_41.nii.gz",
+        ],
         Right(4, first="GT.nii.gz", notes=("testing",)),
     ),
     "MM-WHS": (
@@ -209,8 +219,10 @@ READ: dict[str, tuple[list[str], Right]] = {
         Right(4, channels=2),
     ),
     "Kvasir-SEG": (
-        of("Kvasir-SEG/images/cju{}.jpg", "Kvasir-SEG/masks/cju{}.jpg", n=N)
-        + ["Kvasir-SEG/kavsir_bboxes.json"],
+        [
+            *of("Kvasir-SEG/images/cju{}.jpg", "Kvasir-SEG/masks/cju{}.jpg", n=N),
+            "Kvasir-SEG/kavsir_bboxes.json",
+        ],
         Right(4),
     ),
     "polyp collections": (
@@ -406,6 +418,16 @@ READ: dict[str, tuple[list[str], Right]] = {
     "a study called mask": (
         of("mask_study_{}.nii.gz", "mask_study_{}_seg.nii.gz", n=N),
         Right(4, first="mask_study_1_seg.nii.gz"),
+    ),
+    "folders linked from elsewhere": (
+        of(
+            "images/{}.png",
+            "labels/{}.png",
+            "elsewhere/images/{}.png",
+            "elsewhere/labels/{}.png",
+            n=N,
+        ),
+        Right(4, notes=("elsewhere",)),
     ),
     "one patient's contrasts": (
         ["p1/t1.nii.gz", "p1/t2.nii.gz", "p1/seg.nii.gz"],
