@@ -45,6 +45,8 @@ class PredictOptions(Settings):
 
     input: Annotated[tuple[str, ...], Field(min_length=1)]
     """Scans: files, folders or globs."""
+    series: str | None = None
+    """Of DICOM series only those with this number, name or part of a description. None: each."""
     model: Path | None = None
     """Run folder or model file. None: the newest run in `runs`."""
     output: Path | None = None
@@ -175,6 +177,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         terminal,
         save=[what for what in options.save if what != "overlay"],
         after={"overlay": _overlay(predictor.plan)} if "overlay" in options.save else {},
+        series=options.series,
     )
     return int(any(outcome.failure for outcome in outcomes))
 

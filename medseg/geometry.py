@@ -87,6 +87,15 @@ class Geometry:
                 return cls(size, _vector(spacing), origin, _matrix(direction), world, placed)
         raise ValueError(f"affine must be finite and invertible, got {matrix.tolist()}")
 
+    @classmethod
+    def from_lps(cls, size: Size, affine: Array) -> "Geometry":
+        """From a 4x4 voxel-to-LPS matrix, as DICOM and ITK have it.
+
+        Raises:
+            ValueError: If the matrix is singular or not finite.
+        """
+        return cls.from_affine(size, np.diag([*np.diag(_LPS), 1.0]) @ np.asarray(affine))
+
     @cached_property
     def affine(self) -> npt.NDArray[np.float64]:
         """The 4x4 voxel-to-RAS matrix."""

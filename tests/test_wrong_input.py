@@ -26,7 +26,7 @@ def spoil(good: Path, folder: Path) -> dict[str, str]:
     write_image(np.full((1, *SIZE), np.nan, np.float32), Geometry(SIZE), folder / "nan.nii.gz")
     write_image(np.stack([image, image]), Geometry(SIZE), folder / "double.nii.gz")
     return {
-        "truncated": "damaged", "text": "", "empty": "empty", "nan": "NaN", "double": "2 channels"
+        "truncated": "cut short", "text": "", "empty": "empty", "nan": "NaN", "double": "2 channels"
     }  # fmt: skip
 
 

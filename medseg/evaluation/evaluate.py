@@ -24,6 +24,7 @@ from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
 from medseg.scans.read import read_label_map, read_subject
+from medseg.scans.segments import segment_names
 
 __all__ = [
     "ClassScore",
@@ -203,6 +204,12 @@ def _label_map(path: Path) -> tuple[Labels, Geometry]:
     Raises:
         ScanError: If it cannot be read, or is plainly an image.
     """
+    if segment_names(path):
+        raise ScanError(
+            path.name,
+            "names its classes, and which values they have only its dataset tells",
+            "give the dataset's folder, scans and all",
+        )
     values, geometry = read_label_map(path)
     if looks_like_image(values):
         raise ScanError(

@@ -55,6 +55,7 @@ def predict_inputs(
     *,
     save: Collection[Extra] = (),
     after: Mapping[str, AfterWriting] = MappingProxyType({}),
+    series: str | None = None,
 ) -> list[Outcome]:
     """Predict files, folders and globs.
 
@@ -66,12 +67,13 @@ def predict_inputs(
         progress: Gets a table per case, a note of what was left out, and a warning per failure.
         save: What else to write, as `<name>_<what>`; of probabilities, classes are the fourth axis.
         after: What else to make of each prediction: `<what>` -> writer of `<name>_<what>`.
+        series: See `group_inputs`.
 
     Raises:
         SettingsError: If `output` does not fit; nothing was predicted.
         MachineError: If the machine fails; those not done have been named.
     """
-    found = group_inputs(inputs, rule, predictor.plan.channels)
+    found = group_inputs(inputs, rule, predictor.plan.channels, series)
     for note in found.notes:
         progress.note(note)
     outcomes = [_failed(problem, progress) for problem in found.problems]

@@ -12,13 +12,25 @@ from medseg.files import machine_error
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import Inputs
-from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, WORLD_SUFFIXES, suffix_of
+from medseg.scans.formats import FORMATS, format_of, mask_suffix, named_path, suffix_of
 from medseg.scans.marks import is_ours
 from medseg.scans.names import file_stem, safe_names
 
+_WRITTEN = tuple(
+    suffix
+    for entry in FORMATS
+    if entry.masks in ("", ".png")
+    for suffix in (*entry.suffixes, *entry.named)
+)
+"""What a mask may be asked for as; a JPEG or a GIF is answered with a PNG."""
 _FORMAT = re.compile(r"\.(?!v\d+$)[a-z][a-z0-9]{0,4}$")
 """What a format's suffix looks like; `run.2024` and `masks.v2` are names of folders."""
-_DATA_SUFFIXES = {".mhd": (".raw", ".zraw"), ".hdr": (".img",)}
+_DATA_SUFFIXES = {
+    ".mhd": (".raw", ".zraw"),
+    ".nhdr": (".raw", ".raw.gz"),
+    ".hdr": (".img",),
+    ".img": (".hdr",),
+}
 """Formats of several files: suffix of the header -> those of the data."""
 
 
@@ -37,9 +49,12 @@ class Target(NamedTuple):
 
     def extra(self, what: str) -> Path:
         """The file of something beside the masks: an overlay is a picture, all else an image."""
-        suffix = ".png" if what == "overlay" else suffix_of(self.case.images[0])
-        if what != "overlay" and suffix not in WORLD_SUFFIXES:
-            suffix = ".nii.gz"  # formats without a world frame hold whole numbers only
+        suffix = ".png"
+        if what != "overlay":
+            entry = format_of(self.case.images[0])
+            # Pictures hold whole numbers only, or no channels as an axis.
+            own = entry is not None and entry.world
+            suffix = mask_suffix(self.case.images[0]).lower() if own else ".nii.gz"
         return self.stem.with_name(f"{self.stem.name}_{what}{suffix}")
 
     def all_files(self, extras: Collection[str]) -> tuple[Path, ...]:
@@ -111,26 +126,31 @@ def _is_file(output: Path) -> bool:
     suffix = suffix_of(output)
     if output.is_dir():
         return False
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in _WRITTEN:
         return True
     if _FORMAT.fullmatch(suffix):
         raise SettingsError(
             f"output = {output}",
             f"masks are not written as {suffix}",
-            f"end it with one of {', '.join(IMAGE_SUFFIXES)}; for a folder of that name, make it "
-            "first",
+            f"end it with one of {', '.join(_WRITTEN)}; for a folder of that name, make it first",
         )
     return False
 
 
 def _shown(inputs: Inputs) -> list[str]:
     """File names; places below what was named where several files have one name."""
-    files = [case.images[0].name for case in inputs.cases]
+    files = [_called(case.images[0]) for case in inputs.cases]
     counts = Counter(files)
     return [
         name if counts[name] == 1 else (place.parent / name).as_posix()
         for name, place in zip(files, inputs.places, strict=True)
     ]
+
+
+def _called(scan: Path) -> str:
+    """A file by its name, a series by that of its folder."""
+    entry = format_of(scan)
+    return scan.name if entry is None or entry.series is None else named_path(scan).name
 
 
 def _single(cases: Sequence[Case], shown: str, output: Path, plan: Plan) -> Target:
@@ -140,7 +160,7 @@ def _single(cases: Sequence[Case], shown: str, output: Path, plan: Plan) -> Targ
     if plan.task == "multilabel":
         raise SettingsError(subject, "this model writes one mask file per class", "name a folder")
     stem = output.with_name(file_stem(output))
-    return Target(cases[0], shown, stem, (stem.with_name(stem.name + _mask_suffix(output)),))
+    return Target(cases[0], shown, stem, (stem.with_name(stem.name + mask_suffix(output)),))
 
 
 def _in_folder(
@@ -190,18 +210,12 @@ def _crowded(targets: Sequence[Target], extras: Collection[str]) -> list[bool]:
 
 
 def _target(case: Case, shown: str, stem: Path, masks: Sequence[str]) -> Target:
-    suffix = _mask_suffix(case.images[0])
+    suffix = mask_suffix(case.images[0])
     if masks:
         files = tuple(stem / (name + suffix) for name in masks)
     else:
         files = (stem.with_name(stem.name + suffix),)
     return Target(case, shown, stem, files)
-
-
-def _mask_suffix(path: Path) -> str:
-    """Format of a mask that is asked for as `path`, or belongs to that scan; spelled as there."""
-    suffix = path.name[len(file_stem(path)) :]
-    return ".png" if suffix.lower() in LOSSY_SUFFIXES else suffix  # JPEG would alter the labels
 
 
 def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Target], list[Problem]]:

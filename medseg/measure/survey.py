@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
@@ -14,12 +17,13 @@ from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.measure.ahead import ahead
 from medseg.measure.digest import FileDigests
 from medseg.measure.facts import CaseFacts, Fingerprint, case_facts
+from medseg.measure.held import Held
 from medseg.measure.kept import Kept, not_kept
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
-from medseg.scans.case import Case, Problem, Subject
+from medseg.scans.case import Case, Problem
 from medseg.scans.notes import Note, folded
-from medseg.scans.read import read_layers, read_subject
+from medseg.scans.read import layer_count, read_layers, read_subject
 
 Result = TypeVar("Result")
 
@@ -38,14 +42,18 @@ class Measured(Frozen):
 
 
 class Known(NamedTuple):
-    """What is kept of a dataset's files and cases."""
+    """What is kept of a dataset's files and cases, and what of it is in memory."""
 
     digests: FileDigests
     facts: Kept
+    held: Held
 
 
 def measure_cases(
-    cases: Sequence[Case], folder: Path, progress: Progress | None = None
+    cases: Sequence[Case],
+    folder: Path,
+    progress: Progress | None = None,
+    held: Held | None = None,
 ) -> tuple[Fingerprint, tuple[Problem, ...]]:
     """Measure every case, or find it measured.
 
@@ -55,6 +63,7 @@ def measure_cases(
         cases: In natural order.
         folder: Where facts are kept, beside the prepared cases; made if missing, safe to delete.
         progress: Hears how far it is, and what had to be mended in which case.
+        held: Gets what was read, as far as it has room; `prepare_cases` takes it.
 
     Returns:
         The cases that could be read, and why the others could not.
@@ -63,7 +72,7 @@ def measure_cases(
         MachineError: If the machine cannot read or keep; no case is left out for it.
     """
     progress = progress or Silent()
-    known = opened(folder)
+    known = opened(folder, held)
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
     notes: list[tuple[str, Note]] = []
@@ -79,7 +88,7 @@ def measure_cases(
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 
-def opened(folder: Path) -> Known:
+def opened(folder: Path, held: Held | None = None) -> Known:
     """What is known of files and of cases.
 
     Raises:
@@ -89,7 +98,8 @@ def opened(folder: Path) -> Known:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise not_kept(folder, error) from error
-    return Known(FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl"))
+    digests, facts = FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl")
+    return Known(digests, facts, Held(0) if held is None else held)
 
 
 def known_facts(key: str, known: Known) -> CaseFacts | None:
@@ -147,8 +157,9 @@ def _by_its_name(work: Callable[[], Result], subject: str) -> Result:
 
 def _measured(case: Case, known: Known) -> Measured | ScanError:
     try:
-        key = _fact_key(patiently(lambda: known.digests.of_case(case), case.name))
-        return _found(known.facts, key) or patiently(lambda: _measure(case, key, known), case.name)
+        digest = patiently(lambda: known.digests.of_case(case), case.name)
+        found = _found(known.facts, _fact_key(digest))
+        return found or patiently(lambda: _measure(case, digest, known), case.name)
     except ScanError as error:
         return error
     except MachineError as error:
@@ -174,19 +185,25 @@ def _found(kept: Kept, key: str) -> Measured | None:
         return None
 
 
-def _measure(case: Case, key: str, known: Known) -> Measured:
+def _measure(case: Case, digest: str, known: Known) -> Measured:
     subject = read_subject(case, with_label=False)
     warnings = list(subject.warnings)
-    facts = case_facts(subject, _values(case, subject, warnings))
+    layers: list[npt.NDArray[Any]] = []
+    voxels = prod(subject.geometry.size)
+    hold = known.held.has_room(subject.image.nbytes + layer_count(case) * voxels)
+
+    def values() -> Iterator[npt.NDArray[Any]]:
+        for layer in read_layers(case, subject.geometry):
+            warnings.extend(layer.warnings)
+            if hold:
+                layers.append(layer.values)
+            yield layer.values
+
+    facts = case_facts(subject, values())
     images = tuple(known.digests.of(path) for path in case.images)
-    facts = facts.model_copy(update={"digest": key.split()[-1], "image_digests": images})
+    facts = facts.model_copy(update={"digest": digest, "image_digests": images})
     measured = Measured(facts=facts, warnings=tuple(warnings))
-    known.facts.put(key, measured.model_dump_json().encode())
+    known.facts.put(_fact_key(digest), measured.model_dump_json().encode())
+    if hold:
+        known.held.put(digest, replace(subject, label=np.stack(layers) if layers else None))
     return measured
-
-
-def _values(case: Case, subject: Subject, warnings: list[Note]) -> Iterator[npt.NDArray[Any]]:
-    """The layers of the label one by one; what had to be mended is added to `warnings`."""
-    for layer in read_layers(case, subject.geometry):
-        warnings += layer.warnings
-        yield layer.values

@@ -1,7 +1,7 @@
 """How the values of a label lie beside each other: objects have an inside, soft edges have none."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np

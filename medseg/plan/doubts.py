@@ -19,7 +19,7 @@ FAR = 8.0
 _OUTSIDE = 0.5
 """A label with more than this share outside of the content lies in the wrong place."""
 _MANY_OBJECTS = 20
-_LENGTH = ("spacing", "extent")
+_LENGTH = ("a spacing", "an extent")
 
 
 def misfits(cases: Sequence[CaseFacts], *, labelled: bool = True) -> dict[str, Problem]:
@@ -137,7 +137,7 @@ def _odd_lengths(cases: Sequence[CaseFacts]) -> list[str]:
         if far:
             first = next(iter(far))
             lines.append(
-                f"{counted([*far], len(cases))} have a {what} far from the median ({first}: "
+                f"{counted([*far], len(cases))} have {what} far from the median ({first}: "
                 f"{_times(far[first])} it); if that is a wrong unit, mend their headers"
             )
     return lines

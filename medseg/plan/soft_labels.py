@@ -25,6 +25,8 @@ _BETWEEN, _MOSTLY_BETWEEN, _A_LITTLE_BETWEEN = 0.3, 0.8, 0.12
 """Share of their voxels that must lie between others: the more values without an inside there are
 beside those with one, the less it takes. JPEG rings beside an edge, where nothing lies between."""
 _MANY, _PER_SOLID, _FEW_SOLIDS = 10, 3, 3
+_DRAWN = 0.1
+"""Share of the voxels without an inside that the largest value has where it was drawn."""
 _IMAGE_VALUES, _IMAGE_SHARE, _IMAGE_BETWEEN = 16, 0.5, 0.4
 _SHOWN = 4
 
@@ -97,7 +99,7 @@ def _as_the_others(case: CaseFacts, together: _Sorted) -> Problem | None:
 def _soft(name: str, values: _Sorted, solid: Mapping[int, Texture]) -> Problem:
     """What to say of soft edges, with the mapping that mends them."""
     levels = sorted(solid)
-    if len(levels) == 1:  # lines thinner than three voxels have no inside at all
+    if len(levels) == 1:
         levels = sorted({*levels, max(values.fringe)})
     few = len(levels) <= _SHOWN
     named = f"of {_listed(levels)} " if few else ""
@@ -142,6 +144,10 @@ def _sorted(textures: Mapping[int, Texture]) -> _Sorted:
     for value, texture in sorted(textures.items()):
         part = values.solid if texture.inside > _THIN * texture.voxels else values.fringe
         part[value] = texture
+    if len(values.solid) == 1 and values.fringe:
+        top = max(values.fringe)  # lines of two pixels have no inside, and yet are drawn
+        if values.fringe[top].voxels > _DRAWN * _voxels(values.fringe):
+            values.solid[top] = values.fringe.pop(top)
     return values
 
 

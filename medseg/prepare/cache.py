@@ -19,6 +19,7 @@ from medseg.errors import MachineError, MedsegError, ScanError
 from medseg.files import machine_error
 from medseg.measure.ahead import ahead
 from medseg.measure.facts import CaseFacts
+from medseg.measure.held import Held
 from medseg.measure.kept import not_kept
 from medseg.measure.survey import (
     Known,
@@ -63,7 +64,11 @@ class _Found(NamedTuple):
 
 
 def prepare_cases(
-    cases: Sequence[Case], plan: Plan, folder: Path, progress: Progress | None = None
+    cases: Sequence[Case],
+    plan: Plan,
+    folder: Path,
+    progress: Progress | None = None,
+    held: Held | None = None,
 ) -> tuple[list[StoredCase], tuple[Problem, ...]]:
     """Prepare every case, or find it prepared.
 
@@ -73,6 +78,7 @@ def prepare_cases(
         folder: The cache, which holds the facts of the cases as well; made if missing, safe to
             delete.
         progress: Hears how far it is.
+        held: What `measure_cases` read a moment ago, which holds nothing afterwards.
 
     Returns:
         The cases that could be prepared, in order, and why the others could not.
@@ -85,7 +91,7 @@ def prepare_cases(
     progress = progress or Silent()
     stored: list[StoredCase] = []
     problems: list[Problem] = []
-    known = opened(folder)
+    known = opened(folder, held)
     tidy_parts(folder)
     _check_space(cases, plan, folder, known)
     finding = ahead(
@@ -97,6 +103,7 @@ def prepare_cases(
             problems.append(Problem.from_error(case.name, made))
         else:
             stored.append(made)
+    known.held.clear()  # cases that nobody wanted prepared
     if not stored:
         shown = (
             f" ({problems[0].name}: {problems[0].what}; {problems[0].remedy})" if problems else ""
@@ -150,7 +157,9 @@ def _find(case: Case, plan: Plan, folder: Path, known: Known) -> _Found | ScanEr
             with suppress(OSError):  # only tidying
                 os.utime(entry)
             return _Found(entry, stored, None)
-        subject = patiently(lambda: read_subject(case, layer_count(case) == 1), case.name)
+        subject = known.held.take(key)
+        if subject is None:
+            subject = patiently(lambda: read_subject(case, layer_count(case) == 1), case.name)
         return _Found(entry, None, subject)
     except ScanError as error:
         return error

@@ -12,27 +12,12 @@ from medseg.plan.plan import Plan
 ClassLayers = npt.NDArray[np.uint8]
 
 
-def class_layers(label: npt.NDArray[Any], plan: Plan) -> ClassLayers:
-    """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
-
-    Args:
-        label: One label map, or one layer per mask file: (layers, *size).
-        plan: Names the classes and the values they have in label maps.
-
-    Returns:
-        (1, *size) or (classes, *size).
-
-    Raises:
-        ScanError: As `layer_by_layer`.
-    """
-    found = list(layer_by_layer(label, len(label), plan))
-    return np.stack(found) if len(found) > 1 else found[0][None]
-
-
 def layer_by_layer(
     layers: Iterable[npt.NDArray[Any]], count: int, plan: Plan
 ) -> Iterator[ClassLayers]:
-    """What `class_layers` gives, one layer after another, from layers that are read likewise.
+    """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
+
+    One after another, as the layers are that they are made of.
 
     Several mask files are taken in class order, whatever their nonzero values. As classes that
     exclude each other, the later file wins where they overlap.

@@ -181,9 +181,6 @@ def _resample(
         return np.stack(layers) if len(layers) > 1 else layers[0][None]
     out = np.empty((len(values), *target.size), dtype=values.dtype)
     for channel, result in zip(values, out, strict=True):
-        if order == 0:
-            result[...] = resample_label(channel, matrix, target.size)
-            continue
         ndimage.affine_transform(
             channel,
             matrix[:3, :3],

@@ -7,8 +7,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from medseg.errors import ScanError, SettingsError
 from medseg.scans.case import Case, Problem
-from medseg.scans.inputs import find_files, list_images, spelled
+from medseg.scans.formats import named_path
+from medseg.scans.inputs import Found, find_files, list_images, spelled
 from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
@@ -71,7 +73,9 @@ class _Group(NamedTuple):
     files: dict[str, list[Path]]
 
 
-def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inputs:
+def group_inputs(
+    paths: Sequence[str], rule: ChannelRule, channels: int, series: str | None = None
+) -> Inputs:
     """Make cases of the files, folders and globs a user named.
 
     A folder stands for the images in it and in its sub-folders; labels and earlier masks among
@@ -82,17 +86,20 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         paths: As typed; `~` and `*` are understood.
         rule: That of the training data.
         channels: What the model expects, for the messages.
+        series: Of DICOM series, those that are called so; all, and other files, if None.
 
     Raises:
+        SettingsError: If no series is called so.
         MachineError: If the machine fails while looking.
     """
     several = len(rule.keys) > 1
     found = find_files(paths, lambda path: several and _claims(rule, path))
     problems, groups = found.problems, dict[Path, _Group]()
-    splits = [rule.split(path) for path, _ in found.files]
+    files = found.files if series is None else _chosen(found.files, series)
+    splits = [rule.split(path) for path, _ in files]
     case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
     beside: list[str] = []
-    for (path, named), split in zip(found.files, splits, strict=True):
+    for (path, named), split in zip(files, splits, strict=True):
         if split is not None:
             case, key = split
             group = groups.setdefault(case if several else path, _Group(case, case.name, {}))
@@ -100,7 +107,7 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         elif not named and not case_folders.isdisjoint(path.absolute().parents):
             beside.append(path.name)
         elif not several:
-            groups[path] = _Group(path, file_stem(path), {"": [path]})
+            groups[path] = _Group(path, named_path(path).name, {"": [path]})
         else:
             problems.append(_unknown_channel(path, rule, channels))
     if beside:
@@ -116,6 +123,16 @@ def group_inputs(paths: Sequence[str], rule: ChannelRule, channels: int) -> Inpu
         for name, (_, images) in zip(_names(complete, places), complete, strict=True)
     ]
     return Inputs(cases, problems, found.notes, places)
+
+
+def _chosen(files: Sequence[Found], series: str) -> list[Found]:
+    from medseg.scans.dicom.series import chosen  # pydicom takes a while
+
+    try:
+        kept = set(chosen([path for path, _ in files], series))
+    except ScanError as error:
+        raise SettingsError(error.subject, error.what, error.remedy) from None
+    return [found for found in files if found.path in kept]
 
 
 def _claims(rule: ChannelRule, path: Path) -> bool:
@@ -145,7 +162,7 @@ def _complete(
 
 def _place(group: _Group, images: Sequence[Path], root: Path) -> PurePath:
     """A file keeps its own name; of several the case has one."""
-    path = group.path if len(images) > 1 else images[0].with_name(file_stem(images[0]))
+    path = group.path if len(images) > 1 else named_path(images[0])
     absolute = spelled(path)
     below = absolute.relative_to(root) if absolute.is_relative_to(root) else PurePath(path.name)
     return below if below.name else PurePath(absolute.name)

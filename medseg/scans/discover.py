@@ -18,7 +18,7 @@ from medseg.scans.layouts.pattern import Pattern
 from medseg.scans.layouts.place import Found, Place
 from medseg.scans.layouts.table import read
 from medseg.scans.listing import OWN_NAMES, File, Tree, check_folder, look, top_folder, unused
-from medseg.scans.named_labels import by_name
+from medseg.scans.named_labels import name_segments
 from medseg.scans.names import is_image_folder, is_label_folder, is_label_name, natural_key
 from medseg.scans.pairing import pair
 
@@ -83,8 +83,11 @@ def discover(
                 f"images={images}, labels={labels}", what, "give both folders, or use data"
             )
         if images is not None and labels is not None:
-            return _two_folders(images, labels, Pattern(pattern), missing_masks)
-        return _one_folder(data, Pattern(pattern), missing_masks)
+            dataset = _two_folders(images, labels, Pattern(pattern), missing_masks)
+        else:
+            dataset = _one_folder(data, Pattern(pattern), missing_masks)
+        cases, values = name_segments(dataset.cases)
+        return dataset if values is None else replace(dataset, cases=cases, class_values=values)
     except OSError as error:
         raise _unseen(error) from error
 
@@ -230,11 +233,6 @@ def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson
         )
     if found.pairs.classes:
         class_values = {name: place + 1 for place, name in enumerate(found.pairs.classes)}
-    named = by_name(kept)
-    kept, problems = list(named.cases), (*problems, *named.problems)
-    if not kept:
-        raise _nothing(found, where, tree, problems)
-    class_values = named.class_values or class_values
     sides = {case.part for case in kept}
     if len(sides) < 2:
         kept = [replace(case, part=None) for case in kept]

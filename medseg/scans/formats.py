@@ -71,6 +71,18 @@ class SegmentsModule(Protocol):
         ...
 
 
+class SeriesModule(Protocol):
+    """What a format of one file per slice holds beside."""
+
+    def first_file(self, path: Path, /) -> Path:
+        """The file that stands for the scan a file is a part of."""
+        ...
+
+    def named_path(self, path: Path, /) -> Path:
+        """The path that such a scan's name is taken from, without a suffix."""
+        ...
+
+
 @dataclass(frozen=True)
 class Format:
     """One entry.
@@ -88,6 +100,7 @@ class Format:
         listed: Whether a file that ends so is one indeed; looks beside it at most.
         sniff: For files whose name tells nothing: whether the first 132 bytes are of this format.
         segments: Imports the module that knows such labels' names, where the format has any.
+        series: Imports the module that knows which files are one scan, where it may be several.
     """
 
     name: str
@@ -102,6 +115,7 @@ class Format:
     listed: Callable[[Path], bool] = lambda _path: True
     sniff: Callable[[bytes], bool] | None = None
     segments: Callable[[], SegmentsModule] | None = None
+    series: Callable[[], SeriesModule] | None = None
 
 
 def _nifti() -> Module:
@@ -146,6 +160,36 @@ def _flat() -> Module:
     return flat
 
 
+def _dicom() -> Module:
+    from medseg.scans.dicom import file_format
+
+    return file_format
+
+
+def _dicom_segments() -> SegmentsModule:
+    from medseg.scans.dicom import segmentation
+
+    return segmentation
+
+
+def _dicom_series() -> SeriesModule:
+    from medseg.scans.dicom import series
+
+    return series
+
+
+def _stands_for_series(path: Path) -> bool:
+    from medseg.scans.dicom.series import is_first
+
+    return is_first(path)
+
+
+def _looks_like_dicom(start: bytes) -> bool:
+    from medseg.scans.dicom.header import looks_like_dicom
+
+    return looks_like_dicom(start)
+
+
 def header_beside(path: Path) -> Path | None:
     """The other half of a pair of .hdr and .img, in whatever case. `.img` alone may be anything."""
     half = "img" if path.suffix.lower() == ".hdr" else "hdr"
@@ -167,6 +211,16 @@ FORMATS = (
     Format("MetaImage", (".mha", ".mhd"), _meta),
     Format("NRRD", (".nrrd", ".nhdr"), _nrrd, segments=_nrrd_segments),
     Format("FreeSurfer", (".mgz", ".mgh"), _mgh, integers=_SIGNED),
+    Format(
+        "DICOM",
+        (".dcm", ".dicom", ".ima"),
+        _dicom,
+        masks=".nii.gz",
+        listed=_stands_for_series,
+        sniff=_looks_like_dicom,
+        segments=_dicom_segments,
+        series=_dicom_series,
+    ),
     Format("PNG", (".png",), _flat, world=False, integers=("uint8", "uint16"), fractions=False),
     Format("TIFF", (".tif", ".tiff"), _flat, world=False),
     Format("BMP", (".bmp",), _flat, world=False, integers=_BYTE, fractions=False),
@@ -260,6 +314,32 @@ def mask_suffix(path: Path) -> str:
     entry = format_of(path)
     spelled = path.name[len(path.name) - len(suffix_of(path)) :]
     return entry.masks if entry is not None and entry.masks else spelled
+
+
+def first_file(path: Path) -> Path:
+    """The path that stands for the scan a file belongs to: itself, or a DICOM series' first slice.
+
+    Raises:
+        ScanError: If it ends like DICOM and is not.
+        OSError: If it has to be looked at and cannot.
+    """
+    entry = format_of(path)
+    return path if entry is None or entry.series is None else entry.series().first_file(path)
+
+
+def named_path(path: Path) -> Path:
+    """The path that a scan's name is taken from, without suffix: `case1/scan` of `case1/scan.nii`.
+
+    A DICOM series goes by its folder: `case1` of `case1/0001.dcm`.
+
+    Raises:
+        ScanError: If it ends like DICOM and is not.
+        OSError: If it has to be looked at and cannot.
+    """
+    entry = format_of(path)
+    if entry is not None and entry.series is not None:
+        return entry.series().named_path(path)
+    return path.with_name(path.name[: len(path.name) - len(suffix_of(path))])
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

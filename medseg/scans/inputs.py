@@ -7,10 +7,11 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from medseg.errors import ScanError
 from medseg.files import machine_error
 from medseg.scans.absent import absent_content
 from medseg.scans.case import Problem
-from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
+from medseg.scans.formats import IMAGE_SUFFIXES, first_file, format_of, suffix_of
 from medseg.scans.marks import is_ours
 from medseg.scans.names import (
     file_stem,
@@ -20,6 +21,7 @@ from medseg.scans.names import (
     is_label_name,
     natural_key,
 )
+from medseg.scans.segments import segment_names
 
 DEEPEST = 16
 """Levels of sub-folders that are searched."""
@@ -153,8 +155,13 @@ def _looked_at(
 
 
 def _named(path: Path, problems: list[Problem]) -> list[tuple[Found, str]]:
-    if is_image_file(path):
-        return [(Found(path, named=True), "")]
+    """The scan that a file is, or is a slice of."""
+    try:
+        if format_of(path) is not None:
+            return [(Found(first_file(path), named=True), "")]
+    except ScanError as error:
+        problems.append(Problem(str(path), error.what, error.remedy))
+        return []
     remedy = f"convert it to one of {', '.join(IMAGE_SUFFIXES)}"
     problems.append(Problem(str(path), "not a known image format", remedy))
     return []
@@ -179,7 +186,7 @@ def _sorted_out(
         if is_image_file(path):
             why = "" if claims(path) else _left_out(path, below, datasets, errors)
             sorted_out.append((Found(path, named=False), why))
-        elif suffix_of(path) in _UNREAD and path.is_file():
+        elif suffix_of(path) in _UNREAD and format_of(path) is None and path.is_file():
             sorted_out.append((Found(path, named=False), _FORMATS))
     return sorted_out
 
@@ -191,8 +198,10 @@ def _left_out(
     if is_label_name(stem) or is_extra(stem) or any(map(is_label_folder, folders)):
         return _LABELS
     try:
-        if path.is_file() and is_ours(path):
+        if path.is_file() and (is_ours(path) or segment_names(path)):
             return _LABELS
+    except ScanError:
+        pass  # it is said where the scan is read
     except OSError as error:
         if machine_error(error, path.name):
             errors.append(error)

@@ -27,6 +27,7 @@ class Known:
         self._others = frozenset(_plain(name) for name in others)
         forms = (str, _plain, lambda name: bare(_plain(name)), _unpadded)
         self._tables = [_unique((form(name), name) for name in self.names) for form in forms]
+        self._ends = _unique((end, name) for name in self.names for end in _ends_of(_plain(name)))
 
     def find(self, written: str) -> str | None:
         """The case's name; None for one that is not there, or may be two."""
@@ -51,13 +52,8 @@ class Known:
 
     def _by_end(self, written: str) -> str | None:
         end = _plain(_path(written).name)
-        found = [
-            name
-            for name in self.names
-            if _plain(name).endswith((f"_{end}", f"-{end}"))
-            or end.endswith((f"_{_plain(name)}", f"-{_plain(name)}"))
-        ]
-        return found[0] if len(found) == 1 else None
+        found = {self._ends.get(end), *map(self._tables[1].get, _ends_of(end))} - {None}
+        return found.pop() if len(found) == 1 else None
 
 
 def shown(names: Sequence[str]) -> str:
@@ -74,6 +70,11 @@ def _plain(name: str) -> str:
     text = name.strip()
     stem = text[: len(text) - len(suffix_of(Path(text)))] or text
     return safe_names([stem])[0].casefold()
+
+
+def _ends_of(plain: str) -> list[str]:
+    """What follows each separator."""
+    return [plain[place + 1 :] for place, letter in enumerate(plain) if letter in "_-"]
 
 
 def _unpadded(name: str) -> str:

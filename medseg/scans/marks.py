@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medseg.files import whole_file
-from medseg.scans.formats import suffix_of
+from medseg.scans.formats import header_beside, suffix_of
 
 MARK = b"made by medseg"
 _LOOKED_AT = 4096
@@ -21,6 +21,8 @@ _LOOKED_AT = 4096
 _CHUNK = 1 << 20
 _PNG_HEADER = 8 + 12 + 13
 """Bytes of a PNG's signature and of its first chunk."""
+_MGH_UNUSED = 128
+"""Offset in a header of 284 bytes, of which the first 90 are read."""
 _DESCRIPTION = {348: (148, 80), 540: (240, 80)}
 """Header size of NIfTI 1 and 2 -> offset and length of its free text."""
 
@@ -31,6 +33,7 @@ def is_ours(path: Path) -> bool:
     Raises:
         OSError: If it cannot be read, other than for being damaged.
     """
+    path = _header(path)
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         if not zipped:
@@ -49,13 +52,14 @@ def mark(path: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
+    path = _header(path)
     suffix = suffix_of(path)
-    zipped = suffix == ".nii.gz"
-    if suffix in (".tif", ".tiff"):
+    zipped = suffix in (".nii.gz", ".mgz")
+    if suffix in (".tif", ".tiff", ".bmp"):
         with path.open("ab") as file:
-            file.write(MARK)  # its parts are found by offsets: nothing looks beyond the last
+            file.write(MARK)  # their parts are found by offsets: nothing looks beyond the last
         return
-    change = _MARKS.get(".nii" if zipped else suffix)
+    change = _MARKS.get({".nii.gz": ".nii", ".mgz": ".mgh"}.get(suffix, suffix))
     if change is None:
         return
     with (
@@ -74,6 +78,17 @@ def _nifti(data: bytes) -> bytes:
             offset, length = _DESCRIPTION[size]
             return data[:offset] + MARK.ljust(length, b"\0") + data[offset + length :]
     return data
+
+
+def _header(path: Path) -> Path:
+    """Of a pair of files the one that has room."""
+    return (header_beside(path) or path) if suffix_of(path) == ".img" else path
+
+
+def _mgh(data: bytes) -> bytes:
+    """Between what the header says and where the voxels begin, nothing is read."""
+    offset = _MGH_UNUSED
+    return data[:offset] + MARK + data[offset + len(MARK) :]
 
 
 def _png(data: bytes) -> bytes:
@@ -97,6 +112,7 @@ _METAIMAGE = _after_first_line(b"Comment = " + MARK)
 _MARKS: dict[str, Callable[[bytes], bytes]] = {
     ".nii": _nifti,
     ".hdr": _nifti,
+    ".mgh": _mgh,
     ".mha": _METAIMAGE,
     ".mhd": _METAIMAGE,
     ".nrrd": _after_first_line(b"# " + MARK),

@@ -227,13 +227,14 @@ def _parts(path: Path, parsed: _Parsed, needed: int | None) -> list[Part]:
 
 
 def _files(path: Path, named: str, parsed: _Parsed) -> list[Path]:
-    words = named.split()
+    words = named.split() or [""]
     if words[0].upper() == "LIST":
         files = [data_file(path, line) for line in parsed.more]
         if not files:
             raise ScanError(path.name, "its header lists no files of voxels", _AGAIN)
         return files
     if "%" in words[0]:
-        first, last, step = (int(word) for word in (*words[1:], "1", "1", "1")[:3])
+        numbers = {"numbers": " ".join((*words[1:], "1", "1", "1")[:3])}
+        first, last, step = map(int, _numbers(path.name, numbers, "numbers", 3))
         return numbered_files(path, words[0], range(first, last + 1, max(step, 1)))
     return [data_file(path, named)]

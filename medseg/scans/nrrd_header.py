@@ -125,7 +125,7 @@ def axes_of(header: NrrdHeader) -> Axes:
     Raises:
         ScanError: If they cannot be.
     """
-    size = tuple(int(word) for word in words(header, "sizes"))
+    size = tuple(_whole(header, word) for word in words(header, "sizes"))
     check_announced(header.name, size)
     kinds = [kind.lower() for kind in words(header, "kinds", ["???"] * len(size), len(size))]
     steps = _steps(header, len(size))
@@ -233,7 +233,8 @@ def parts_of(path: Path, header: NrrdHeader) -> list[Part]:
         ScanError: If a file that the header names is missing or outside its folder.
     """
     coding = coding_of(header)
-    lines, skip = (int(header.fields.get(f"{what} skip", "0")) for what in ("line", "byte"))
+    lines = _whole(header, header.fields.get("line skip", "0"))
+    skip = _whole(header, header.fields.get("byte skip", "0"))
     named = header.fields.get("data file")
     files, start = ([path], header.end) if named is None else (_files(path, named, header), 0)
     parts: list[Part] = []
@@ -297,6 +298,13 @@ def _number(header: NrrdHeader, word: str) -> float:
         raise ScanError(header.name, f"its header has '{word[:40]}' for a number", _AGAIN) from None
 
 
+def _whole(header: NrrdHeader, word: str) -> int:
+    number = _number(header, word)
+    if not number.is_integer():
+        raise ScanError(header.name, f"its header has '{word[:40]}' for a whole number", _AGAIN)
+    return int(number)
+
+
 def _axis_units(header: NrrdHeader, axes: Axes) -> list[tuple[int, float]]:
     named = quoted(header.fields.get("units", "")) or [""] * len(axes.size)
     named += [""] * len(axes.size)
@@ -312,11 +320,11 @@ def _unit(header: NrrdHeader, name: str) -> float:
 
 
 def _files(path: Path, named: str, header: NrrdHeader) -> list[Path]:
-    parts = named.split()
+    parts = named.split() or [""]
     if parts[0] == "LIST":
         return [data_file(path, line) for line in header.listed if line]
     if "%" in parts[0] and len(parts) >= 4:
-        first, last, step = (int(word) for word in parts[1:4])
+        first, last, step = (_whole(header, word) for word in parts[1:4])
         return numbered_files(path, parts[0], range(first, last + 1, max(step, 1)))
     return [data_file(path, named)]
 

@@ -37,6 +37,7 @@ def quiet() -> Generator[None, None, None]:
                 warnings.simplefilter("ignore")
                 stack.enter_context(_no_log())
                 stack.enter_context(_no_stderr())
+                stack.enter_context(_no_limit())
                 _Inside.kept = stack.pop_all()
         _Inside.count += 1
     try:
@@ -61,6 +62,18 @@ def _no_log() -> Generator[None, None, None]:
     finally:
         for logger, level in zip(loggers, kept, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _no_limit() -> Generator[None, None, None]:
+    """PIL's limit to a picture's size: what a header announces is checked where it is read."""
+    from PIL import Image
+
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
 
 def layer_count(case: Case) -> int:
     """How many layers the label of a case has; nothing is read."""
-    if case.segments:
+    if case.segments and case.labels:
         return len(case.segments) if case.layered else 1
     return 1 if case.pieces else len(case.labels)
 
@@ -99,44 +100,38 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
     Raises:
         ScanError: As `read_subject`.
     """
-    if case.segments:
-        yield from _by_name(case, geometry)
-    elif case.pieces:
-        yield _united(case, geometry)
-    else:
-        yield from _as_they_are(case.labels, geometry)
-
-
-def _as_they_are(labels: Sequence[Path | None], geometry: Geometry) -> Iterator[Layer]:
-    for path in labels:
-        if path is None:
-            yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
-            continue
-        layer, grid = read_label_map(path)
-        label, moved = align(path.name, Voxels(layer[None], grid), geometry, order=0)
-        del layer
-        yield Layer(label[0], tuple(moved))
-
-
-def _united(case: Case, geometry: Geometry) -> Layer:
-    """Several masks of objects of one class."""
-    union = np.zeros(geometry.size, dtype=np.uint8)
-    warnings: list[Note] = []
-    for layer in _as_they_are(case.labels, geometry):
-        union |= layer.values != 0
-        warnings += layer.warnings
-    return Layer(union, tuple(warnings))
-
-
-def _by_name(case: Case, geometry: Geometry) -> Iterator[Layer]:
-    """Labels whose files name their classes: the dataset's classes 1 to n, whatever the values."""
+    if case.pieces:
+        each = [replace(case, labels=(path,), pieces=False) for path in case.labels]
+        yield _united([layer for piece in each for layer in read_layers(piece, geometry)])
+        return
     for path in case.labels:
         if path is None:
+            for _ in range(layer_count(case) // len(case.labels)):
+                yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
             continue
-        found = decode_segments(path, case.segments, layered=case.layered)
-        label, moved = align(path.name, found, geometry, order=0)
-        for index, values in enumerate(label):
-            yield Layer(values, tuple(moved) if index == 0 else ())
+        for layer in _layers_of(path, case):
+            label, moved = align(path.name, layer, geometry, order=0)
+            del layer
+            yield Layer(label[0], tuple(moved))
+
+
+def _united(layers: Sequence[Layer]) -> Layer:
+    """Pieces of one class, such as the lesions of an image: what is in any of them."""
+    mask = np.zeros(layers[0].values.shape, dtype=np.uint8)
+    for layer in layers:
+        mask |= layer.values != 0
+    return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
+
+
+def _layers_of(path: Path, case: Case) -> Iterator[Voxels]:
+    """The layers of one file: itself, or by the names of its segments."""
+    if not case.segments:
+        layer, grid = read_label_map(path)
+        yield Voxels(layer[None], grid)
+        return
+    values, grid = decode_segments(path, case.segments, layered=case.layered)
+    for layer in values:
+        yield Voxels(layer[None], grid)
 
 
 def read_label_map(path: Path) -> tuple[npt.NDArray[Any], Geometry]:

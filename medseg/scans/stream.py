@@ -22,7 +22,7 @@ from medseg.errors import ScanError
 
 Coding = Literal["raw", "deflate", "bzip2", "text", "hex"]
 
-_PIECE = 1 << 22
+_PIECE = 1 << 21
 _INPUT = 1 << 18
 _GZIP = b"\x1f\x8b"
 _MOST = {"raw": 1, "deflate": 1040, "bzip2": 1 << 20, "text": 1, "hex": 1}
@@ -181,7 +181,7 @@ def _fill(
         stream = _decoded(file, part.coding)
         try:
             _skip(stream, part.skip)
-            length = max(_PIECE // stored.itemsize, 1)
+            length = _PIECE // 8  # whatever a piece becomes on the way
             for begin in range(0, target.size, length):
                 piece = target[begin : begin + length]
                 if convert is None and stored.isnative:

@@ -36,8 +36,9 @@ def read_json(path: Path, subject: str) -> object:
     Raises:
         SettingsError: If it is absent, too large or no JSON.
     """
+    text = _text(path, subject)  # its errors are no errors of JSON
     try:
-        return json.loads(_text(path, subject))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SettingsError(subject, f"cannot be read as JSON ({error})", "mend the file") from None
 

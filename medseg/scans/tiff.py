@@ -4,10 +4,11 @@ What an axis is says the file's own metadata (OME, ImageJ, samples per pixel); p
 says nothing are slices. What may be two things is refused.
 """
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,10 @@ _RAW = 1
 _ORIENTATION = 274
 _REDUCED, _TRANSPARENCY = 1, 4
 _SLICES = "ZIQ"
+MAX_PAGES = 100_000
+_MOST = 1 << 14
+"""Bytes that a compressed byte can give."""
+_LARGEST_TILE = 1 << 22
 _AGAIN = "export it again"
 
 
@@ -105,17 +110,46 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
     Raises:
         ScanError: If it holds several.
     """
-    with path.open("rb") as file, TiffFile(file, _multifile=False) as tiff:
+    with path.open("rb") as file, _sound(path.name, file) as tiff:
         whole = [series for series in tiff.series if not _aside(series)]
         if len(whole) != 1:
-            found = ", ".join("x".join(map(str, series.shape)) for series in whole[:4]) or "none"
+            found = ", ".join("x".join(map(str, series.shape)) for series in whole[:4])
             what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
+            what = what if whole else "holds no image"
             raise ScanError(path.name, what, "save each as a file of its own")
+        if tiff.is_ome and whole[0].kind != "ome":
+            what = "its OME description speaks of pages in other files, or cannot be followed"
+            raise ScanError(path.name, what, "export all pages into one file")
         check_announced(path.name, whole[0].shape)
-        if whole[0].dtype is None:  # pyright: ignore[reportUnnecessaryComparison] - odd bit depths
-            bits = _keyframe(whole[0]).bitspersample
-            raise ScanError(path.name, f"samples of {bits} bits of no known kind", _AGAIN)
+        page = _keyframe(whole[0])
+        if page.dtype is None:
+            what = f"samples of {page.bitspersample} bits of no known kind"
+            raise ScanError(path.name, what, _AGAIN)
         yield whole[0]
+
+
+def _sound(name: str, file: BinaryIO) -> TiffFile:
+    """A file whose chain of pages has an end, which tifffile would follow round and round."""
+    order: Literal["little", "big"] = "little" if file.read(2) == b"II" else "big"
+    big = int.from_bytes(file.read(2), order) == 43
+    count_size, tag_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
+    file.seek(8 if big else 4)
+    at = int.from_bytes(file.read(offset_size), order)
+    seen: set[int] = set()
+    while at:
+        if at in seen or len(seen) == MAX_PAGES:
+            what = f"its list of pages goes in circles, or is longer than {MAX_PAGES}"
+            raise ScanError(name, what, "copy or export it again")
+        seen.add(at)
+        try:
+            file.seek(at)
+            tags = int.from_bytes(file.read(count_size), order)
+            file.seek(at + count_size + tags * tag_size)
+            at = int.from_bytes(file.read(offset_size), order)
+        except (OverflowError, ValueError, OSError):
+            break  # no such place: tifffile says what is wrong
+    file.seek(0)
+    return TiffFile(file, _multifile=False)
 
 
 def _aside(series: TiffPageSeries) -> bool:
@@ -185,16 +219,28 @@ def _check(path: Path, series: TiffPageSeries, page: TiffPage, *, colours: bool)
     end = path.stat().st_size
     for other in series.pages:
         if other is None:
-            what = "its metadata describes pages in other files, or pages that are not there"
+            what = "its metadata describes pages that are not there"
             raise ScanError(name, what, "export all pages into one file")
         if any(start + count > end for start, count in _stored(other)):
             raise ScanError(name, "cut short: its pixels lie behind its end", "copy it again")
-    for other in {id(page): page}.values():
-        bits = int(np.prod(other.shape, dtype=np.int64)) * int(other.bitspersample)
-        stored = sum(other.databytecounts)
-        if int(other.compression) == _RAW and 0 < stored < bits // 8:
-            what = f"its header announces {bits // 8} bytes a page, {stored} are there"
-            raise ScanError(name, what, "copy or export it again")
+    _check_filled(name, page)
+
+
+def _check_filled(name: str, page: TiffPage) -> None:
+    """Whether what is stored can fill a page: what is missing would be read as zeros, for hours."""
+    announced = math.prod(page.shape) * int(page.bitspersample) // 8
+    stored = sum(page.databytecounts)
+    raw = int(page.compression) == _RAW
+    if stored and stored * (1 if raw else _MOST) < announced:
+        what = f"cut short: its header announces {announced} bytes a page, {stored} are stored"
+        raise ScanError(name, what, "copy or export it again")
+    pieces = math.prod(page.chunked)
+    if not raw and len(page.dataoffsets) < pieces:
+        what = f"its header announces {pieces} tiles or strips, {len(page.dataoffsets)} are stored"
+        raise ScanError(name, what, "copy or export it again")
+    if math.prod(page.chunks) > _LARGEST_TILE + 4 * math.prod(page.shape):
+        what = f"tiles of {'x'.join(map(str, page.chunks))} in {'x'.join(map(str, page.shape))}"
+        raise ScanError(name, what, "copy or export it again")
 
 
 def _stored(page: TiffPage | TiffFrame) -> list[tuple[int, int]]:

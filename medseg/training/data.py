@@ -12,6 +12,7 @@ from medseg.errors import MedsegError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
 from medseg.measure.facts import Fingerprint
+from medseg.measure.held import Held
 from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
@@ -51,6 +52,7 @@ class Survey:
         channel_rule: How the files of one case are told apart.
         class_values: Class name -> value, as the dataset itself says.
         dealt: Who trains and who validates.
+        held: What was read of the cases, until they are prepared.
     """
 
     facts: Fingerprint
@@ -59,6 +61,7 @@ class Survey:
     channel_rule: ChannelRule
     class_values: Mapping[str, int] | None
     dealt: Dealt
+    held: Held
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def survey(
         dataset.cases, [left_out.name for left_out in dataset.problems], hparams, parts
     )
     asked = told.of_interest(dataset.cases)
-    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress)
+    held = Held()
+    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress, held)
     facts, misfits = check_cases(
         found, names, hparams.channels, unreadable, labelled=labelled, files=asked
     )
@@ -114,13 +118,11 @@ def survey(
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
     progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
-    for doubt in doubts(facts.cases):
-        progress.warn(doubt)
     for note in dataset.notes:
         progress.note(note)
     for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
-    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt)
+    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt, held)
 
 
 def kept_in(folder: Path, hparams: HParams) -> Path:
@@ -142,7 +144,7 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             hparams,
             lambda candidate: _step_bytes(candidate, hparams),
             found.class_values,
-            _limits(device, hparams.dim),
+            _limits(device, hparams.dim, found.held.bytes),
             len(found.dealt.parts.training),
         )
     except ValidationError as error:  # a plan has bounds, files may have any spacing and values
@@ -177,7 +179,9 @@ def prepare_data(
     Raises:
         MedsegError: If no case can be prepared, or one that a run began with is gone.
     """
-    listed, problems = prepare_cases(found.cases, plan, kept_in(folder, hparams), progress)
+    listed, problems = prepare_cases(
+        found.cases, plan, kept_in(folder, hparams), progress, found.held
+    )
     stored = {case.name: case for case in listed}
     files = {case.name: case for case in found.cases}
     parts = found.dealt.parts
@@ -220,9 +224,10 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
     )
 
 
-def _limits(device: str, dim: int) -> Limits:
+def _limits(device: str, dim: int, held: int) -> Limits:
+    """Limits of a step, by then without the bytes that are `held` until cases are prepared."""
     if not device.startswith("cuda"):
-        return Limits(memory=int(_MEMORY_SHARE * available_memory_bytes()))
+        return Limits(memory=int(_MEMORY_SHARE * (available_memory_bytes() + held)))
     free, _ = torch.cuda.mem_get_info(device)
     return Limits(_GPU_VOXELS[dim], int(_MEMORY_SHARE * free))
 

@@ -84,3 +84,34 @@ def test_images_without_a_world_frame_keep_their_axes():
     geometry = Geometry((20, 30, 1), direction=((0, 1, 0), (1, 0, 0), (0, 0, 1)), world=False)
     facts = case_facts(subject(image=image, label=None, geometry=geometry))
     assert (facts.size, facts.codes, facts.flat) == ((20, 30, 1), "", True)
+
+
+@pytest.mark.parametrize("values", [(1, 2), (255, 7), (-3, 70000), (65535, 1_000_000)])
+def test_the_extent_of_each_class_is_known(values):
+    label = np.zeros((1, 12, 14, 10), dtype=np.int32)
+    label[0, 1:4, 2:3, 5:9] = values[0]
+    label[0, 11, 13, 9] = label[0, 0, 0, 0] = values[1]
+    facts = case_facts(subject(label=label))
+    assert facts.extents == (
+        {values[0]: ((1, 2, 5), (3, 1, 4)), values[1]: ((0, 0, 0), (12, 14, 10))},
+    )
+    assert (facts.box_start, facts.box_size) == ((2, 3, 1), (9, 6, 8))
+    assert Fingerprint.model_validate_json(
+        Fingerprint(cases=(facts,)).model_dump_json()
+    ) == Fingerprint(cases=(facts,))
+
+
+def test_too_many_values_to_be_classes_have_no_extents():
+    label = np.arange(12 * 14 * 10, dtype=np.int32).reshape(1, 12, 14, 10)
+    assert case_facts(subject(label=label)).extents == ({},)
+
+
+def test_marks_outside_the_content_are_counted_once_however_many_layers_they_have():
+    label = np.zeros((2, 12, 14, 10), dtype=np.int32)
+    label[:, 0, 0, :3] = 1  # outside
+    label[0, 5, 5, 5] = label[1, 6, 6, 6] = 1
+    facts = case_facts(subject(label=label))
+    assert (facts.outside_box, facts.overlap) == (3, True)
+    apart = np.array([label[0], np.roll(label[0], 1, axis=1)])
+    facts = case_facts(subject(label=apart))
+    assert (facts.outside_box, facts.overlap) == (6, False)

@@ -54,7 +54,8 @@ def test_the_second_survey_reads_nothing_and_says_the_same(cases, tmp_path, read
     first = measure_cases(cases, tmp_path / "kept", first_told)
     assert sorted(read) == list("abcdefgh")
     assert [case.name for case in first[0].cases] == list("abcdefgh")
-    assert len(first_told.warnings) == 8
+    (line,) = first_told.warnings
+    assert "8 cases" in line
     read.clear()
     assert measure_cases(cases, tmp_path / "kept", second_told) == first
     assert read == []

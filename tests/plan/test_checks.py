@@ -1,10 +1,12 @@
 """Cases that do not fit are left out by name; only when none remains is it over."""
 
+from pathlib import Path
+
 import pytest
 
 from medseg.errors import MedsegError
 from medseg.plan.checks import check_cases
-from medseg.scans.case import Problem
+from medseg.scans.case import Case, Problem
 from tests.plan.facts import case, channel, many, photo
 
 
@@ -75,3 +77,27 @@ def test_files_that_cannot_be_read_are_the_cause_when_nothing_else_is():
         check_cases(many(), None, unreadable=damaged)
     with pytest.raises(MedsegError, match=r"^0 of 3 cases .*; c: label has the value 2"):
         check_cases(many(case("c")), {"front": 1}, unreadable=damaged)
+
+
+def test_several_label_maps_of_a_case_are_no_masks_of_classes():
+    """Another rater or another time: as masks, every value but 0 would be the same class."""
+    maps = case("b", label_values=({0: 9, 255: 1}, {0: 9, 1: 1, 2: 3}))
+    masks = case("a", label_values=({0: 9, 255: 1}, {0: 9, 3: 1}))
+    paths = (Path("d/rater1.nii.gz"), Path("d/rater2.nii.gz"))
+    files = [Case(name, (Path(f"{name}.nii.gz"),), paths) for name in "ab"]
+    kept, (problem,) = check_cases(many(masks, maps), None, files=files)
+    assert [one.name for one in kept.cases] == ["a"]
+    assert problem.name == "b"
+    assert problem.what.startswith("rater2.nii.gz holds the values 1, 2: is each of the 2 label")
+    assert "mask of one class, or a label map of its own" in problem.what
+    assert "--labels DIR" in problem.remedy
+    with pytest.raises(MedsegError, match="label file 2 holds the values 1, 2"):
+        check_cases(many(maps), None)
+
+
+def test_what_teaches_nothing_is_left_out_and_scans_alone_keep_it_so():
+    constant = case("b", channels=(channel(minimum=0.0, maximum=0.0),))
+    assert {*left_out(case("a"), constant)} == {"b"}
+    kept, problems = check_cases(many(case("a"), constant), None, labelled=False)
+    assert [one.name for one in kept.cases] == ["a"]
+    assert problems[0].name == "b"

@@ -76,3 +76,11 @@ def test_nothing_to_learn_and_too_much_are_refused():
     with pytest.raises(MedsegError, match="at most 255 classes are possible"):
         of(labelled(range(256)))
     assert len(of(labelled(range(255)))) == 255
+
+
+def test_too_many_values_that_number_objects_are_called_so():
+    with pytest.raises(MedsegError, match="seem to number objects; give every object"):
+        of(labelled(range(400)), labelled(range(290)))
+    shared = range(0, 900, 3)
+    with pytest.raises(MedsegError, match="label maps and not images"):
+        of(labelled(shared), labelled(shared))

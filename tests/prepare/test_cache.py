@@ -1,41 +1,27 @@
-import errno
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from plans import plan_for_tests
-from subjects import ellipsoids, oblique
+from prepare.files import GEOMETRY, entries, save, two_cases
+from subjects import ellipsoids
 
-from medseg.errors import MachineError, MedsegError
+from medseg.errors import MedsegError
 from medseg.measure import digest
-from medseg.measure.survey import known_facts, measure_cases, opened
 from medseg.plan.plan import Normalisation
 from medseg.prepare import cache
-from medseg.prepare import entries as store
 from medseg.prepare.cache import StoredCase, prepare_cases
 from medseg.prepare.foreground import foreground
 from medseg.prepare.pipeline import place, prepare
-from medseg.scans.case import Case
 from medseg.scans.read import read_subject
-
-GEOMETRY = oblique((9, 8, 7), (1.0, 1.0, 2.0))
 
 
 @pytest.fixture
 def cases(tmp_path):
     """Two labelled cases on disk."""
-    label = ellipsoids(GEOMETRY.size, GEOMETRY.spacing_mm)
-    made = []
-    for index, name in enumerate(("a", "sub/b")):
-        case = Case(name, (tmp_path / f"{index}.nii.gz",), (tmp_path / f"{index}_seg.nii.gz",))
-        save(case.images[0], np.random.default_rng(index).normal(size=GEOMETRY.size))
-        save(case.labels[0], label)
-        made.append(case)
-    return made
+    return two_cases(tmp_path)
 
 
 @pytest.fixture
@@ -56,19 +42,9 @@ def work(monkeypatch):
     return done
 
 
-def save(path, values):
-    dtype = np.float32 if values.dtype.kind == "f" else np.int16
-    image = nib.Nifti1Image(values.astype(dtype), GEOMETRY.affine)
-    nib.save(image, path)
-
-
 def age(path, days):
     then = path.stat().st_mtime - days * 24 * 3600
     os.utime(path, (then, then))
-
-
-def entries(folder):
-    return sorted(folder.glob("*-*/*"))
 
 
 def test_what_comes_from_disk_is_what_prepare_gives(cases, tmp_path):
@@ -236,66 +212,9 @@ def test_several_masks_are_stored_as_they_would_be_prepared_together(cases, tmp_
         assert (found.ends, found.class_voxels) == (ends, voxels)
 
 
-def test_too_little_room_is_known_before_any_case_is_prepared(cases, tmp_path, work, monkeypatch):
-    folder = tmp_path / "cache"
-    measure_cases(cases, folder)
-    work.clear()
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=30_000))
-    with pytest.raises(
-        MachineError, match=r"2 cases take .* GB prepared, 3e-05 GB are free.*--out"
-    ):
-        prepare_cases(cases, plan_for_tests(), folder)
-    assert work == []
-    monkeypatch.undo()
-    prepare_cases(cases, plan_for_tests(), folder)
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage._replace(free=0))
-    prepare_cases(cases, plan_for_tests(), folder)  # what is prepared takes no more
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_the_room_foreseen_is_the_room_taken(cases, tmp_path, task):
-    measure_cases(cases, tmp_path)
-    values = (0, 1, 2) if task == "multiclass" else (1, 2)
-    plan = plan_for_tests(task=task, label_values=values, spacing_mm=(0.4, 0.5, 0.6))
-    known = opened(tmp_path)
-    for case in cases:
-        (found,), _ = prepare_cases([case], plan, tmp_path)
-        taken = sum(file.stat().st_size for file in found.folder.iterdir())
-        facts = known_facts(known.digests.of_case(case), known)
-        assert taken <= cache._prepared_bytes(facts, plan) < taken + 20_000
-
-
-def test_a_disk_that_fills_up_midway_ends_the_work_and_leaves_no_half(cases, tmp_path, monkeypatch):
-    written = []
-
-    def full(file, values, append=store._append):
-        written.append(values)
-        if len(written) > 3:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        append(file, values)
-
-    monkeypatch.setattr(store, "_append", full)
-    with pytest.raises(MachineError, match=r"cache: .*No space left on device.*; free some space"):
-        prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
-    assert list((tmp_path / "cache" / "parts").iterdir()) == []
-    assert entries(tmp_path / "cache") == []
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask to speak of")
-def test_entries_follow_the_umask(cases, tmp_path):
-    before = os.umask(0o002)
-    try:
-        (found,), _ = prepare_cases(cases[:1], plan_for_tests(), tmp_path / "cache")
-    finally:
-        os.umask(before)
-    assert found.folder.stat().st_mode & 0o777 == 0o775
-    assert (found.folder / "image.npy").stat().st_mode & 0o777 == 0o664
-
-
 def test_an_image_s_separate_data_file_counts(tmp_path):
     header, data = tmp_path / "scan.mhd", tmp_path / "voxels.raw"
-    header.write_text("ObjectType = Image\nElementDataFile = voxels.raw\n")
+    header.write_text("ObjectType = Image\nDimSize = 1 1 1\nElementDataFile = voxels.raw\n")
     data.write_bytes(b"1")
     digests = digest.FileDigests(tmp_path / "index.json")
     before = digests.of(header)
@@ -328,32 +247,6 @@ def test_unlabelled_cases_are_stored_without_label(cases, tmp_path):
     stored, _ = prepare_cases([replace(cases[0], labels=())], plan_for_tests(), tmp_path / "cache")
     assert stored[0].prepared.label is None
     assert stored[0].foreground.shape == (0, 3)
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_foreground_rows_lie_in_their_class(task):
-    random = np.random.default_rng(0)
-    layers, high = (1, 3) if task == "multiclass" else (2, 2)
-    label = random.integers(0, high, size=(layers, 20, 25, 30)).astype(np.uint8)
-    rows, ends, _ = foreground(label, plan_for_tests(task=task))
-    assert rows.dtype == np.int32
-    assert len(rows) == 2 * 4000
-    assert ends == ((0, 4000, 8000) if task == "multiclass" else (4000, 8000))
-    index, voxel = np.repeat((1, 2) if task == "multiclass" else (0, 1), 4000), rows.T
-    found = label[0][tuple(voxel)] if task == "multiclass" else label[(index, *voxel)]
-    np.testing.assert_array_equal(found, index if task == "multiclass" else 1)
-    for one in (rows[:4000], rows[4000:]):
-        assert len(np.unique(one, axis=0)) == len(one)
-    np.testing.assert_array_equal(rows, foreground(label, plan_for_tests(task=task)).rows)
-
-
-def test_a_rare_class_has_all_its_voxels():
-    label = np.zeros((1, 4, 4, 4), dtype=np.uint8)
-    label[0, 1, 2, 3] = label[0, 3, 0, 0] = 2
-    found = foreground(label, plan_for_tests())
-    assert found.rows.tolist() == [[1, 2, 3], [3, 0, 0]]
-    assert found.ends == (0, 0, 2)
-    assert found.voxels == (62, 0, 2)
 
 
 def test_stored_cases_keep_no_file_open(cases, tmp_path):

@@ -3,7 +3,11 @@ import pytest
 from plans import plan_for_tests
 
 from medseg.errors import ScanError
-from medseg.prepare.classes import class_layers
+from medseg.prepare.classes import layer_by_layer
+
+
+def class_layers(label, plan):
+    return np.stack(list(layer_by_layer(label, len(label), plan)))
 
 
 def volume(*layers):
@@ -51,3 +55,17 @@ def test_a_wrong_number_of_mask_files_is_named():
         ScanError, match=r"3 mask files, but there are 2 classes \(organ, lesion\);"
     ):
         class_layers(volume([0], [1], [1]), plan_for_tests())
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_masks_are_asked_for_one_at_a_time(task):
+    asked = []
+
+    def read():
+        for index, layer in enumerate(volume([255, 255, 0], [0, 9, 0])):
+            asked.append(index)
+            yield layer
+
+    layers = layer_by_layer(read(), 2, plan_for_tests(task=task))
+    next(layers)
+    assert asked == ([0] if task == "multilabel" else [0, 1])

@@ -1,5 +1,10 @@
+import errno
 import gzip
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import nibabel as nib
 import numpy as np
@@ -7,9 +12,10 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from medseg.errors import ScanError
+from medseg.errors import MachineError, ScanError
 from medseg.geometry import Geometry
 from medseg.scans import decode as decoding
+from medseg.scans import nifti
 from medseg.scans.case import Case
 from medseg.scans.formats import IMAGE_SUFFIXES, WORLD_SUFFIXES
 from medseg.scans.read import read_label_map, read_subject
@@ -117,9 +123,13 @@ def stored(folder: Path, suffix: str) -> Path:
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
 def test_a_truncated_file_is_one_line_and_nothing_on_screen(tmp_path, suffix, capfd):
     path = stored(tmp_path, suffix)
-    data = path.with_suffix(".zraw") if suffix == ".mhd" else path
+    data = {".mhd": path.with_suffix(".zraw"), ".nhdr": path.with_suffix(".raw.gz")}.get(
+        suffix, path
+    )
     data.write_bytes(data.read_bytes()[: data.stat().st_size * 2 // 3])
-    assert f"a{suffix}: damaged, cut short or not really a {suffix} file" in refusal(path)
+    line = refusal(path)
+    assert line.startswith(f"a{suffix}: ")
+    assert re.search("cut short|truncated|broken data stream", line), line
     assert capfd.readouterr() == ("", "")
 
 
@@ -128,17 +138,65 @@ def test_a_truncated_file_is_one_line_and_nothing_on_screen(tmp_path, suffix, ca
 def test_a_file_of_something_else_is_one_line(tmp_path, suffix, content, capfd):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(content)
-    assert refusal(path).startswith(f"a{suffix}: {'damaged' if content else 'empty file'}")
+    path.with_suffix(".hdr").write_bytes(content)  # .img has one
+    reason = "damaged, or not|not a|neither a" if content else "empty file"
+    assert re.match(rf"a{suffix}: ({reason})", refusal(path))
     assert capfd.readouterr() == ("", "")
 
 
 def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
-    def fails(*_):
+    def fails(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(decoding, "_nifti", fails)
-    with pytest.raises(MemoryError):
-        decoding.decode(image_file(tmp_path / "a.nii.gz"))
+    path = image_file(tmp_path / "a.nii.gz")
+    monkeypatch.setattr(nifti, "read_numbers", fails)
+    with pytest.raises(MachineError, match=r"a\.nii\.gz: out of memory"):
+        decoding.decode(path)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
+def test_a_machine_that_fails_is_no_damaged_file(tmp_path, monkeypatch, suffix, number):
+    path = stored(tmp_path, suffix)
+    opens = Path.open
+    calls = []
+
+    def fails(self: Path, *args, **kwargs):
+        calls.append(self)
+        if len(calls) > 2:
+            raise OSError(number, os.strerror(number))
+        return opens(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(MachineError) as caught:
+        decoding.decode(path, colours=True)
+    assert caught.value.subject == f"a{suffix}"
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    path = image_file(tmp_path / "a.nii.gz")
+
+    def forbidden(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    assert refusal(path) == "a.nii.gz: cannot be read (Permission denied); check its permissions"
+
+
+def test_several_threads_read_at_once_and_stderr_comes_back(tmp_path, capfd):
+    paths = [image_file(tmp_path / f"{number}.nii.gz") for number in range(4)]
+    within = Barrier(4)
+    read = nifti.read_numbers
+
+    def together(*args, **kwargs):
+        within.wait(timeout=20)  # none could pass if one read at a time
+        return read(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+        patch.setattr(nifti, "read_numbers", together)
+        assert len(list(pool.map(decoding.decode, paths))) == 4
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
 
 
 def test_missing_files_folders_and_unknown_suffixes(tmp_path):
@@ -146,7 +204,7 @@ def test_missing_files_folders_and_unknown_suffixes(tmp_path):
     (tmp_path / "folder.png").mkdir()
     assert "folder.png: no such file in" in refusal(tmp_path / "folder.png")
     (tmp_path / "a.docx").write_text("words")
-    assert "a.docx: unsupported suffix '.docx', convert it to one of .nii" in refusal(
+    assert "a.docx: unsupported suffix '.docx'; convert it to one of .nii" in refusal(
         tmp_path / "a.docx"
     )
 
@@ -154,7 +212,7 @@ def test_missing_files_folders_and_unknown_suffixes(tmp_path):
 def test_a_header_without_its_data_is_one_line(tmp_path):
     path = image_file(tmp_path / "a.mhd")
     path.with_suffix(".zraw").unlink()
-    assert "or its data file is missing" in refusal(path)
+    assert "a.mhd: its data file a.zraw is missing; copy a.zraw beside it too" in refusal(path)
 
 
 @pytest.mark.parametrize("shape", [(30000, 30000, 30000), (32767, 32767, 32767, 1, 32767)])

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medseg.errors import MachineError
+from medseg.errors import MachineError, SettingsError
 from medseg.geometry import Geometry
 from medseg.scans.channels import ChannelRule, group_inputs
 from medseg.scans.marks import mark
 from medseg.scans.write import write_label_map
+from tests.scans.dicom.objects import SECRETS, ramp, save_series, uid
 from tests.scans.folders import fill
 
 GRID = Geometry((4, 4, 4))
@@ -208,3 +209,40 @@ def test_a_share_that_is_gone_is_no_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", fails)
     with pytest.raises(MachineError, match="network share went away"):
         look(tmp_path)
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Two patients of one DICOM series each, and a third of two."""
+    for who, number in (("anna", 4), ("ben", 4), ("carl", 4), ("carl", 7)):
+        (tmp_path / who).mkdir(exist_ok=True)
+        own = {"SeriesNumber": number, "SeriesInstanceUID": uid(f"{who}{number}")}
+        for path in save_series(tmp_path / ".new", ramp(3, 5, 4), **own):
+            path.rename(tmp_path / who / f"s{number}_{path.name}")
+    return tmp_path
+
+
+def test_a_dicom_series_is_one_input_called_like_its_folder(patients):
+    found = look(patients)
+    assert found.problems == []
+    assert [place.as_posix() for place in found.places][:2] == ["anna", "ben"]
+    assert len(found.cases) == 4
+    assert len({case.name for case in found.cases}) == 4
+    assert not any(secret in repr(found) for secret in SECRETS)
+
+
+@pytest.mark.parametrize("pattern", ["anna", "anna/*", "anna/*.dcm"])
+def test_slices_stand_for_their_series(patients, pattern):
+    whole = look(patients / "anna")
+    slices = [str(path) for path in (patients / "anna").iterdir()]
+    assert look(patients / pattern).cases == whole.cases
+    assert look(*slices).cases == whole.cases
+    assert look(slices[-1]).cases == whole.cases
+
+
+def test_series_are_chosen_by_number(patients):
+    found = group_inputs([str(patients)], ChannelRule(), 1, series="7")
+    (case,) = found.cases
+    assert case.images[0].parent.name == "carl"
+    with pytest.raises(SettingsError, match="series = 9: fits none of the inputs"):
+        group_inputs([str(patients)], ChannelRule(), 1, series="9")

@@ -7,7 +7,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.case import Case
 from medseg.scans.formats import WORLD_SUFFIXES
-from medseg.scans.read import read_label_map, read_subject
+from medseg.scans.read import layer_count, read_label_map, read_subject
 from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, grid, random_label
 from tests.scans.files import RANDOM, image_file, photo, refusal
@@ -217,3 +217,39 @@ def test_scaled_nifti_is_in_its_own_unit(tmp_path):
     stored = nib.load(tmp_path / "a.nii.gz").get_fdata()
     subject = read_subject(Case("case", (tmp_path / "a.nii.gz",)))
     np.testing.assert_array_equal(subject.image[0], stored)
+
+
+# --- labels that name their classes
+
+
+def seg_nrrd(path, values: np.ndarray, names: dict[str, int]):
+    """As 3D Slicer writes one; LPS, one layer."""
+    lines = [
+        "NRRD0004", "type: unsigned char", "dimension: 3", "space: left-posterior-superior",
+        "sizes: " + " ".join(map(str, values.shape)), "encoding: raw",
+        "space directions: (1,0,0) (0,1,0) (0,0,1)", "space origin: (0,0,0)",
+    ]  # fmt: skip
+    for index, (name, value) in enumerate(names.items()):
+        lines += [f"Segment{index}_Name:={name}", f"Segment{index}_LabelValue:={value}"]
+        lines += [f"Segment{index}_Layer:=0", f"Segment{index}_ID:=s{index}"]
+    path.write_bytes("\n".join([*lines, "", ""]).encode() + values.tobytes(order="F"))
+    return path
+
+
+@pytest.mark.parametrize("layered", [False, True])
+def test_segments_are_read_by_name_and_an_absent_file_has_none(tmp_path, layered):
+    values = np.zeros((5, 4, 3), np.uint8)
+    values[1, 1, 1], values[2, 2, 2] = 1, 2
+    label = seg_nrrd(tmp_path / "a.seg.nrrd", values, {"tumour": 1, "liver": 2})
+    image = tmp_path / "image.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((3, 4, 5), np.int16)), image)
+    case = Case("a", (image,), (label,), segments=("liver", "spleen", "tumour"), layered=layered)
+    subject = read_subject(case)
+    assert len(subject.label) == layer_count(case) == (3 if layered else 1)
+    found = {tuple(place): int(subject.label[tuple(place)]) for place in np.argwhere(subject.label)}
+    assert found == (
+        {(2, 1, 1, 1): 1, (0, 2, 2, 2): 1} if layered else {(0, 1, 1, 1): 3, (0, 2, 2, 2): 1}
+    )
+    absent = Case("b", (image,), (None,), segments=("liver", "tumour"), layered=layered)
+    assert layer_count(absent) == len(read_subject(absent).label)
+    assert layer_count(Case("c", (image,), (), segments=("liver",), layered=layered)) == 0

@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -6,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from medseg.errors import MedsegError
+from medseg.errors import MachineError, MedsegError
 from medseg.geometry import Geometry
 from medseg.scans.decode import decode
 from medseg.scans.formats import WORLD_SUFFIXES, suffix_of
@@ -15,6 +17,10 @@ from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, TILTS, grid, random_label
 
 SINGLE_PRECISION = (".nii", ".nii.gz", ".img", ".mgz", ".mgh")
+
+
+SIGNED_ONLY = (".img", ".mgz", ".mgh")
+ITK_SUFFIXES = [suffix for suffix in WORLD_SUFFIXES if suffix not in (".mgz", ".mgh")]
 
 
 def precision_mm(path: Path) -> float:
@@ -59,7 +65,7 @@ def test_shear_comes_back(tmp_path, suffix):
     assert_comes_back(write_label_map(label, geometry, tmp_path / f"a{suffix}"), label, geometry)
 
 
-@pytest.mark.parametrize("suffix", WORLD_SUFFIXES)
+@pytest.mark.parametrize("suffix", ITK_SUFFIXES)
 @pytest.mark.parametrize("orientation", SOME_ORIENTATIONS, ids=str)
 def test_itk_sees_voxels_where_we_do(tmp_path, orientation, suffix):
     geometry = grid(orientation, "oblique")
@@ -139,7 +145,7 @@ def test_nifti_scale_and_display_range_are_not_handed_down(tmp_path):
     assert nib.load(written).header["cal_max"] == 0
 
 
-@pytest.mark.parametrize("suffix", WORLD_SUFFIXES)
+@pytest.mark.parametrize("suffix", ITK_SUFFIXES)
 def test_a_plane_in_the_world_stays_a_plane(tmp_path, suffix):
     if suffix in (".nii", ".nii.gz"):
         source = nifti(tmp_path / f"scan{suffix}", np.diag([2.0, 3.0, 1.0, 1.0]), 1, 1, (5, 4))
@@ -175,11 +181,19 @@ def test_a_plane_in_the_world_stays_a_plane(tmp_path, suffix):
 def test_the_smallest_type_that_holds_the_values(tmp_path, low, high, dtype, suffix):
     label = random_label((5, 4, 3), low=low, high=high).astype(np.int64)
     written = write_label_map(label, grid(), tmp_path / f"a{suffix}")
-    np.testing.assert_array_equal(read_label_map(written)[0], label)
-    if suffix in (".nii", ".nii.gz"):
-        assert nib.load(written).get_data_dtype() == dtype
-    else:
-        assert sitk.GetArrayFromImage(sitk.ReadImage(str(written))).dtype == dtype
+    values = decode(written).values
+    np.testing.assert_array_equal(values[0], label)
+    signed = {"int8": "int16", "uint16": "int32"}  # the types of Analyze and FreeSurfer
+    assert values.dtype == (signed.get(dtype, dtype) if suffix in SIGNED_ONLY else dtype)
+
+
+def test_a_bitmap_holds_a_byte(tmp_path):
+    label = random_label((5, 4, 1), high=255)
+    written = write_label_map(label, Geometry(label.shape, world=False), tmp_path / "a.bmp")
+    with Image.open(written) as image:
+        np.testing.assert_array_equal(np.asarray(image), label[:, :, 0].T)
+    with pytest.raises(MedsegError, match=r"a\.bmp: label values from 1 to 256 do not fit"):
+        write_label_map(label + 1, Geometry(label.shape, world=False), tmp_path / "a.bmp")
 
 
 @pytest.mark.parametrize("high", [1, 255, 256, 65535])
@@ -203,8 +217,8 @@ def test_tiff_holds_a_stack(tmp_path):
     np.testing.assert_array_equal(read_label_map(written)[0], label)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".JPEG"])
-def test_jpeg_becomes_png(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".gif"])
+def test_jpeg_and_gif_become_png(tmp_path, suffix):
     label = random_label((5, 4, 1))
     geometry = Geometry(label.shape, world=False)
     written = write_label_map(label, geometry, tmp_path / f"a.b{suffix}")
@@ -226,7 +240,7 @@ def test_a_volume_is_no_picture(tmp_path):
 
 
 def test_an_unknown_suffix_is_refused(tmp_path):
-    with pytest.raises(MedsegError, match=r"a\.xyz: unsupported suffix '\.xyz', use one of"):
+    with pytest.raises(MedsegError, match=r"a\.xyz: unsupported suffix '\.xyz'; use one of"):
         write_label_map(random_label((5, 4, 3)), grid(), tmp_path / "a.xyz")
 
 
@@ -244,11 +258,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, suffix, m
     before = sorted(tmp_path.iterdir())
 
     def full_disk(_self: Path, _target: Path) -> Path:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full_disk)
-        with pytest.raises(MedsegError, match="No space left on device"):
+        with pytest.raises(MachineError, match=f"a{suffix}: no space left on the disk"):
             write_label_map(random_label((5, 4, 3), seed=2), grid(), target)
     assert sorted(tmp_path.iterdir()) == before
     np.testing.assert_array_equal(read_label_map(target)[0], old)
@@ -293,3 +307,44 @@ def test_a_png_of_fractions_is_refused(tmp_path):
     image = np.full((1, 5, 4, 1), 0.5, np.float32)
     with pytest.raises(MedsegError, match=r"a\.png: holds only whole numbers"):
         write_image(image, Geometry((5, 4, 1), world=False), tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_come_back_as_png(tmp_path, channels):
+    image = random_label((channels, 5, 4), high=65535)[..., None].astype(np.float32)
+    path = write_image(image, Geometry((5, 4, 1), world=False), tmp_path / "a.png")
+    np.testing.assert_array_equal(decode(path).values, image)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_a_tiff_holds_any_number_of_channels_in_any_number_of_pages(tmp_path, channels):
+    image = np.random.default_rng(0).normal(size=(channels, 6, 5, 4)).astype(np.float32)
+    path = write_image(image, Geometry((6, 5, 4), world=False), tmp_path / "a.tif")
+    np.testing.assert_array_equal(decode(path).values, image)
+
+
+@pytest.mark.parametrize("codes", [(0, 0), (1, 0), (0, 2), (1, 2)])
+def test_images_are_stated_like_their_scan_too(tmp_path, codes):
+    image = nib.Nifti1Image(np.zeros((5, 4, 3), np.int16), grid().affine)
+    image.set_sform(grid(tilt="oblique").affine, codes[1])
+    image.set_qform(grid().affine, codes[0])
+    nib.save(image, tmp_path / "scan.nii")
+    geometry = decode(tmp_path / "scan.nii").geometry
+    values = np.zeros((2, 5, 4, 3), np.float32)
+    written = write_image(values, geometry, tmp_path / "p.nii", like=tmp_path / "scan.nii")
+    for read in (lambda path: sitk.ReadImage(str(path)), lambda path: nib.load(path)):
+        scan, map_ = read(tmp_path / "scan.nii"), read(written)
+        if isinstance(scan, sitk.Image):
+            assert map_.GetOrigin()[:3] == pytest.approx(scan.GetOrigin(), abs=1e-4)
+        else:
+            np.testing.assert_allclose(map_.affine, scan.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", WORLD_SUFFIXES)
+def test_new_files_follow_the_umask(tmp_path, suffix):
+    old = os.umask(0o027)
+    try:
+        written = write_label_map(random_label((5, 4, 3)), grid(), tmp_path / f"a{suffix}")
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o777 for path in written.parent.iterdir()} == {0o640}

@@ -96,7 +96,7 @@ def test_groups_that_do_not_fit_are_refused_before_anything_is_read(visits, tmp_
     table = tmp_path / "groups.json"
     table.write_text('{"patient9": "x"}')
     told = Told()
-    with pytest.raises(MedsegError, match="not in the dataset, .*: patient9"):
+    with pytest.raises(MedsegError, match=r"not in the dataset, .*: patient9"):
         begun(visits, tmp_path, told, groups=str(table))
     assert told.rows == {}
     assert not (tmp_path / "kept").exists()

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said(tmp_path, content, words):
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path):
-    with pytest.raises(SettingsError, match=r"cannot be read \(No such file"):
+    with pytest.raises(SettingsError, match=r"none.json: cannot be read \(No such file"):
         read_split(tmp_path / "none.json", KNOWN, 0)
     with pytest.raises(SettingsError, match="cannot be read"):
         read_split(tmp_path, KNOWN, 0)

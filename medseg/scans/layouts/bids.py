@@ -161,7 +161,7 @@ def _taken_apart(file: File) -> _Named:
 
 
 def _scans_of(mask: _Named, scans: Sequence[_Named], *, asked: bool) -> list[_Named]:
-    """The scans that a label may be of: of the contrast it names, with entities like its own."""
+    """The scans that a label may be of: of its contrast, with entities like its own."""
     of = [s for s in scans if asked or mask.contrast in ("", s.contrast, *s.tokens[-1:])]
     agreeing = [scan for scan in of if not _contradicts(mask, scan)]
     most = max((len(_shared(mask, scan)) for scan in agreeing), default=0)

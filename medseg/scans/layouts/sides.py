@@ -17,7 +17,7 @@ from medseg.scans.names import (
 
 
 class Dealt(NamedTuple):
-    """A tree whose files know their side; what was left aside, in words; how many files that is."""
+    """A tree whose files know their side; what was left aside in words, and how many files."""
 
     tree: Tree
     notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What would be trained on as something else than it is: refused, with the way out."""
+"""What would be trained on as something else is refused with the way out."""
 
 import os
 

@@ -4,7 +4,9 @@ import gzip
 
 import nibabel as nib
 import numpy as np
+import pytest
 
+from medseg.errors import ScanError
 from medseg.scans.discover import discover
 from medseg.scans.read import read_subject
 
@@ -60,14 +62,12 @@ def test_overlapping_segments_are_layers_everywhere(tmp_path):
     assert [int(mask.sum()) for label in labels for mask in label] == [48, 48, 0, 48]
 
 
-def test_a_label_without_names_among_named_ones_is_left_out(tmp_path):
-    for n in (1, 2):
-        slicer(tmp_path / f"p{n}", [("liver", 1, 0)])
-    slicer(tmp_path / "p3", [])
-    dataset = discover(tmp_path)
-    assert [case.name for case in dataset.cases] == ["p1", "p2"]
-    (problem,) = dataset.problems
-    assert "names no segments" in problem.what
+def test_a_label_without_names_among_named_ones_is_not_read(tmp_path):
+    slicer(tmp_path / "p1", [("liver", 1, 0)])
+    slicer(tmp_path / "p2", [])
+    case = discover(tmp_path).cases[1]
+    with pytest.raises(ScanError, match="names no segments"):
+        read_subject(case)
 
 
 def test_masks_of_objects_of_one_class_are_united(tmp_path):
