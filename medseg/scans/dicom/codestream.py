@@ -7,16 +7,33 @@ _FRAME_MARKERS = frozenset([*range(0xC0, 0xD0), 0xF7]) - {0xC4, 0xC8, 0xCC}
 
 
 def stated_size(stream: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a JPEG, JPEG-LS or JPEG 2000 picture; None where it is none of them."""
+    """Rows and columns of a JPEG, JPEG-LS or JPEG 2000 picture; None where it is none of them.
+
+    Raises:
+        ValueError: If it is in boxes that lead nowhere, over which pydicom would walk for ever.
+    """
     if stream.startswith(_SOI):
         return _jpeg(stream)
-    start = stream.find(_SOC, 0, 4096) if stream.startswith(_BOX) else 0
-    if start >= 0 and stream[start : start + 4] == _SOC and len(stream) >= start + 24:
+    start = _unboxed(stream) if stream.startswith(_BOX) else 0
+    if stream[start : start + 4] == _SOC and len(stream) >= start + 24:
         right, bottom, left, top = (
             int.from_bytes(stream[start + at : start + at + 4], "big") for at in (8, 12, 16, 20)
         )
         return bottom - top, right - left
     return None
+
+
+def _unboxed(stream: bytes) -> int:
+    """Where the picture of a JP2 file begins: each box states its length, and then its kind."""
+    at = 12
+    while at < len(stream):
+        length = int.from_bytes(stream[at : at + 4], "big")
+        if stream[at + 4 : at + 8] == b"jp2c":
+            return at + 8
+        if length < 8:
+            break
+        at += length
+    raise ValueError("boxes without a picture")
 
 
 def _jpeg(stream: bytes) -> tuple[int, int] | None:

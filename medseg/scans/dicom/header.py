@@ -1,9 +1,8 @@
 """Reads the header of one DICOM file: bounded, quiet, and without keeping who the patient is."""
 
-import logging
 import math
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, MutableSequence
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -103,14 +102,9 @@ def reading(path: Path) -> Generator[None, None, None]:
 
     What pydicom says is not passed on: it may quote the patient's name.
     """
-    logger = logging.getLogger("pydicom")
     try:
         with quiet():
-            kept, logger.disabled = logger.disabled, True
-            try:
-                yield
-            finally:
-                logger.disabled = kept
+            yield
     except MedsegError:
         raise
     # pydicom and the decoders below it raise a dozen unrelated types for damaged files.
@@ -153,7 +147,7 @@ def check_inflated(path: Path, file: CappedFile) -> None:
 
     start = file.read(1024)
     file.seek(0)
-    if DeflatedExplicitVRLittleEndian.encode() + b"\0" not in start:
+    if DeflatedExplicitVRLittleEndian.encode() not in start:
         return
     meta = _PREAMBLE + 4 + 12  # the first element of the meta group states the group's length
     file.seek(meta + int.from_bytes(start[meta - 4 : meta], "little"))
@@ -184,8 +178,8 @@ def text_of(dataset: "Dataset | None", keyword: str) -> str:
     value = value_of(dataset, keyword)
     if value is None:
         return ""
-    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    return "/".join(map(str, value)) if several else str(value)
+    # A person's name is no text, and gives its letters one by one.
+    return "/".join(map(str, value)) if isinstance(value, MutableSequence) else str(value)
 
 
 def numbers_of(dataset: "Dataset | None", keyword: str, count: int) -> tuple[float, ...] | None:

@@ -1,6 +1,7 @@
 """The frames of one DICOM file, decoded one at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _PIXELS = (
 )
 
 
-def decoded_frames(path: Path) -> Iterator[tuple[Array, "Dataset"]]:
+def decoded_frames(path: Path) -> Generator[tuple[Array, "Dataset"], None, None]:
     """All frames of a file, in order: (rows, columns) or (rows, columns, 3), and its pixel header.
 
     To be called within `reading`.
@@ -46,7 +47,7 @@ def decoded_frames(path: Path) -> Iterator[tuple[Array, "Dataset"]]:
         file.seek(0)
         if not (syntax.is_encapsulated or syntax.is_deflated):
             # Straight from the disk, frame by frame.
-            frames = iter_pixels(file, transfer_syntax_uid=syntax)
+            frames: Any = iter_pixels(file, transfer_syntax_uid=syntax)
         else:
             header = pydicom.dcmread(file, force=True, specific_tags=list(_PIXELS))
             header.file_meta.TransferSyntaxUID = syntax
@@ -54,8 +55,9 @@ def decoded_frames(path: Path) -> Iterator[tuple[Array, "Dataset"]]:
                 _check_stated(path, header)
             frames = iter_pixels(header)
         count = int(header.get("NumberOfFrames") or 1)
-        for _, frame in zip(range(count), frames, strict=False):
-            yield frame, header
+        with closing(frames):  # before the file is
+            for _, frame in zip(range(count), frames, strict=False):
+                yield frame, header
 
 
 def as_measured(frame: Array, header: "Dataset") -> Array:
@@ -93,6 +95,9 @@ def _syntax(header: "Dataset") -> "UID":
 def _check_decodable(path: Path, syntax: "UID") -> None:
     from pydicom.pixels.decoders.base import get_decoder
 
+    from medseg.scans.dicom.codecs import register
+
+    register()
     # Named by its dictionary entry: an unknown one is a number that tells nobody anything.
     name = syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
     try:

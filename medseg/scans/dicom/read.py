@@ -102,18 +102,6 @@ def _shifted(stack: Array, offset: int) -> Array:
     return stack.astype(np.int64 if stack.dtype.itemsize > 2 else np.int32) + offset
 
 
-def notes_of(path: Path) -> tuple[str, ...]:
-    """What a user should know of how a series is read, a line each.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-    """
-    series = series_of(path)
-    inverted = series.facts.photometric == "MONOCHROME1" and series.facts.picture
-    said = ("stored with white as its lowest value, read as viewers show it",) if inverted else ()
-    return (*series.notes, *said)
-
-
 def _check_size(series: Series) -> None:
     facts, frames = series.facts, series.volume.frames if series.volume else ()
     flat = next((frame for frame in frames if frame.slope == 0), None)

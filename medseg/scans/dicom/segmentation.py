@@ -88,14 +88,14 @@ def segments_overlap(path: Path) -> bool:
     return _meet(path, status.st_size, status.st_mtime_ns)
 
 
-def segment_notes(path: Path) -> tuple[str, ...]:
-    """What a user should know of how a segmentation is read, a line each.
+def segment_notes(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a user should know of how a segmentation is read, and the detail of this one.
 
     Raises:
         ScanError: If it is no segmentation that can be read.
     """
     fractional = _stated(path)[1].kind == "FRACTIONAL"
-    return ("holds shares of voxels: those of at least half are taken",) if fractional else ()
+    return (("holds shares of voxels: those of at least half are taken", ""),) * fractional
 
 
 def segmentation_grid(path: Path) -> Geometry:
@@ -207,8 +207,9 @@ def _stated(path: Path) -> tuple[Facts, Segmentation]:
 def _segmentation(path: Path, _size: int, _changed: int) -> Segmentation:
     with reading(path):
         header = read_header(path, _TAGS)
-        names = _names(header)
         kind = text_of(header, "SegmentationType")
+        # A label map lists its background too.
+        names = {n: name for n, name in _names(header).items() if n > 0 or kind != "LABELMAP"}
         if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
             what = "a segmentation that is neither BINARY, FRACTIONAL nor LABELMAP"
             raise ScanError(path.name, what, "export it again")

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from medseg.errors import ScanError
+from medseg.errors import ScanError, SettingsError
 from medseg.geometry import Geometry, Size
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
 from medseg.scans.dicom.header import SUFFIXES, is_dicom
@@ -34,7 +34,7 @@ class Series:
         geometry: Its grid; None where `problem`, and for a segmentation.
         copies: Files that hold the same slices once more.
         name: What to call it: of the user's own folder and file names and the series' number.
-        notes: What a user should know of how it is read, a line each.
+        notes: What a user should know of how it is read, and the detail of this one.
         problem: Why it cannot be read, and what to do; nothing where it can.
     """
 
@@ -45,7 +45,7 @@ class Series:
     geometry: Geometry | None
     copies: tuple[Path, ...] = ()
     name: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
 
     @property
@@ -70,6 +70,16 @@ class Series:
             said += [f"{spacing} mm"] if self.geometry.world else []
         return ", ".join(part for part in said if part)
 
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        return self.first.name if self.name in self.first.name and self.name else self.called.name
+
+    @property
+    def called(self) -> Path:
+        """The path that its name is taken from, without suffix."""
+        return self.first.parent / self.name if self.name else self.first.parent
+
     def check(self) -> None:
         """Pass if it can be read.
 
@@ -77,7 +87,7 @@ class Series:
             ScanError: If it cannot, with the reason.
         """
         if self.problem is not None:
-            raise ScanError(self.first.name, *self.problem)
+            raise ScanError(self.shown, *self.problem)
 
 
 def may_be_dicom(path: Path) -> bool:
@@ -123,7 +133,7 @@ def series_of(path: Path) -> Series:
             return series
     if not path.is_file():
         raise ScanError(path.name, f"no such file in {path.parent}", "check the path")
-    raise ScanError(path.name, "not a DICOM file", "check what it is, or leave it out")
+    raise ScanError(path.name, "damaged, or not really a DICOM file", "copy or export it again")
 
 
 @lru_cache(maxsize=64)
@@ -184,7 +194,9 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
         notes = volume.notes
         if doubles:
             shown = ", ".join(path.name for path in doubles[:3]) + ", ..." * (len(doubles) > 3)
-            notes = (f"{len(doubles)} file(s) left out as copies of others: {shown}", *notes)
+            notes = (("copies of slices left out", f"{len(doubles)}: {shown}"), *notes)
+        if first.photometric == "MONOCHROME1" and first.picture:
+            notes = (*notes, ("stored with white as the lowest value, read as viewers show it", ""))
         yield Series(
             files[0], files, first, volume, geometry, doubles, notes=notes, problem=problem
         )
@@ -230,8 +242,7 @@ def named_path(path: Path) -> Path:
     Raises:
         ScanError: If it is no DICOM file.
     """
-    name = series_of(path).name
-    return path.parent / name if name else path.parent
+    return series_of(path).called
 
 
 def first_file(path: Path) -> Path:
@@ -244,6 +255,21 @@ def first_file(path: Path) -> Path:
     return series_of(path).first
 
 
+def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a user should know of how a file is read, and the detail of this one.
+
+    Raises:
+        ScanError: If it is no DICOM file.
+        OSError: If its folder cannot be listed.
+    """
+    series = series_of(path)
+    if not series.is_labels:
+        return series.notes
+    from medseg.scans.dicom.segmentation import segment_notes
+
+    return segment_notes(path)
+
+
 def is_first(path: Path) -> bool:
     """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan."""
     try:
@@ -253,7 +279,13 @@ def is_first(path: Path) -> bool:
     return series.facts.kind.what != "other" and series.first == path.parent / path.name
 
 
-def chosen(paths: Sequence[Path], wanted: str) -> list[Path]:
+def images_of(paths: Iterable[Path]) -> list[Series]:
+    """The series of images among scans of any format, given by their first files."""
+    found = [series_of(path) for path in paths if may_be_dicom(path)]
+    return [one for one in found if one.facts.kind.what == "image"]
+
+
+def chosen(paths: Iterable[Path], wanted: str) -> list[Path]:
     """Of the paths that stand for series, those that the user means.
 
     Args:
@@ -262,10 +294,9 @@ def chosen(paths: Sequence[Path], wanted: str) -> list[Path]:
             may fit, such as one of each patient.
 
     Raises:
-        ScanError: If none fits; it lists them.
+        SettingsError: If none fits; it lists them.
     """
-    found = [series_of(path) for path in paths if may_be_dicom(path)]
-    images = [one for one in found if one.facts.kind.what == "image"]
+    images = images_of(paths)
     text = wanted.strip().casefold()
     exact = [
         one
@@ -277,5 +308,5 @@ def chosen(paths: Sequence[Path], wanted: str) -> list[Path]:
         listed = "; ".join(one.line for one in images[:_LISTED]) or "no DICOM series"
         more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
         what = f"fits none of the inputs: {listed}{more}"
-        raise ScanError(f"series = {wanted}", what, "give a number, or a part of a description")
+        raise SettingsError(f"series = {wanted}", what, "give a number, or a part of a description")
     return [one.first for one in fitting]

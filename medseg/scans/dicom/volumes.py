@@ -28,14 +28,14 @@ class Volume:
         frames: From first to last along the slices' normal.
         affine: 4x4 voxel (column, row, slice) -> LPS mm; None for a picture, and where `problem`.
         mark: What it is among the volumes of its series, such as "echo 2".
-        notes: What was made of them, a line each.
+        notes: What was made of them, and the detail that differs from one to the next.
         problem: Why they are no volume, and what to do.
     """
 
     frames: tuple[Frame, ...]
     affine: npt.NDArray[np.float64] | None = None
     mark: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
 
 
@@ -255,7 +255,7 @@ def _stacked(frames: Sequence[Frame], mark: str = "") -> Volume:
         return Volume(ordered, None, mark, problem=(what, "export it again"))
     first = ordered[0]
     positions = np.array([frame.position for frame in ordered])
-    notes: list[str] = []
+    notes: list[tuple[str, str]] = []
     if first.spacing_mm is None:
         what = "its header does not say how large a pixel is"
         return Volume(ordered, None, mark, problem=(what, "export it again"))
@@ -271,7 +271,7 @@ def _stacked(frames: Sequence[Frame], mark: str = "") -> Volume:
 
 
 def _unevenness(
-    distances: npt.NDArray[np.float64], tolerance: float, notes: list[str]
+    distances: npt.NDArray[np.float64], tolerance: float, notes: list[tuple[str, str]]
 ) -> tuple[str, str] | None:
     """What is wrong with the distances of sorted slices; a note where it is next to nothing."""
     steps = np.diff(distances)
@@ -287,8 +287,8 @@ def _unevenness(
     if off[worst] <= _SILENT:
         return None
     if off[worst] <= _SPOKEN or rounded:
-        said = f"slices {usual:.4g} mm apart by up to {np.ptp(steps):.2g} mm unevenly"
-        notes.append(f"{said}; read as evenly spaced")
+        detail = f"{usual:.4g} mm apart, by up to {float(np.ptp(steps)):.2g} mm unevenly"
+        notes.append(("slices read as evenly spaced", detail))
         return None
     missing = round(float(steps[worst]) / usual) - 1
     gaps = int((off > _SPOKEN).sum())
@@ -304,7 +304,7 @@ def _drift(
     positions: npt.NDArray[np.float64],
     step: npt.NDArray[np.float64],
     axes: npt.NDArray[np.float64],
-    notes: list[str],
+    notes: list[tuple[str, str]],
 ) -> tuple[str, str] | None:
     """Slices may be shifted against each other, but evenly: the grid is then a sheared one."""
     along = float(step @ axes[:, 2])
@@ -319,8 +319,5 @@ def _drift(
     drift = float(np.linalg.norm(aside))
     if drift > _UPRIGHT * along:
         degrees = np.degrees(np.arctan2(drift, along))
-        notes.append(
-            f"slices tilted by {degrees:.1f} degrees (gantry tilt), "
-            "kept as they are on a sheared grid"
-        )
+        notes.append(("tilted gantry, kept as it is on a sheared grid", f"{degrees:.1f} degrees"))
     return None

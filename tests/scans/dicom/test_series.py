@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from medseg.errors import ScanError
+from medseg.errors import ScanError, SettingsError
 from medseg.scans.decode import decode, decode_header
 from medseg.scans.dicom.series import chosen, series_in, series_of
 from medseg.scans.formats import files_of, first_file, is_scan, named_path
@@ -142,7 +142,7 @@ def test_series_of_one_folder_are_inputs_each(tmp_path: Path) -> None:
         chosen(firsts, "12") == chosen(firsts, "t2") == chosen(firsts, str(uid("b"))) == firsts[1:]
     )
     with pytest.raises(
-        ScanError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"
+        SettingsError, match=r"fits none of the inputs: series 3, MR.*series 12, MR, T2"
     ):
         chosen(firsts, "flair")
 
@@ -196,10 +196,10 @@ def merged(folder: Path, names: list[str]) -> Path:
 def test_a_copy_of_a_slice_is_left_out_with_a_word(tmp_path: Path) -> None:
     volume = ramp(4, 3, 5)
     files = save_series(tmp_path, volume)
-    (tmp_path / "copy.dcm").write_bytes(files[2].read_bytes())
+    (tmp_path / "0009.dcm").write_bytes(files[2].read_bytes())
     series = series_of(files[0])
-    assert series.notes == ("1 file(s) left out as copies of others: copy.dcm",)
-    np.testing.assert_array_equal(decode(tmp_path / "copy.dcm").values[0], volume)
+    assert series.notes == (("copies of slices left out", "1: 0009.dcm"),)
+    np.testing.assert_array_equal(decode(tmp_path / "0009.dcm").values[0], volume)
 
 
 def test_one_identifier_for_all_slices_loses_none(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_missing_slice_is_named(tmp_path: Path, gone: int, what: str) -> None:
     files[gone].unlink()
     with pytest.raises(ScanError, match=what) as error:
         read(tmp_path)
-    assert error.value.subject == files[0].name
+    assert error.value.subject == tmp_path.name
 
 
 def test_uneven_slices_are_refused_and_jitter_is_not(tmp_path: Path) -> None:
@@ -233,7 +233,8 @@ def test_uneven_slices_are_refused_and_jitter_is_not(tmp_path: Path) -> None:
             save(one, tmp_path / name / f"{index}.dcm")
     notes = {name: series_in(tmp_path / name)[0].notes for name in ("even", "jitter", "rounded")}
     assert notes["even"] == ()
-    assert "mm unevenly; read as evenly spaced" in notes["rounded"][0]
+    assert notes["rounded"][0][0] == "slices read as evenly spaced"
+    assert "2.498 mm apart, by up to 0.0" in notes["rounded"][0][1]
     for name in notes:
         assert read(tmp_path / name)[1][2, 2] == pytest.approx(2.5, abs=0.02)
     with pytest.raises(ScanError, match=r"slices are uneven: .* mm after slice \d, usually"):
@@ -257,9 +258,7 @@ def test_a_tilted_gantry_is_a_sheared_grid(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values[0], volume)
     np.testing.assert_allclose(ras, to_ras(lps), atol=1e-5)
     (series,) = series_in(tmp_path)
-    assert series.notes == (
-        "slices tilted by 21.8 degrees (gantry tilt), kept as they are on a sheared grid",
-    )
+    assert series.notes == (("tilted gantry, kept as it is on a sheared grid", "21.8 degrees"),)
 
 
 def test_slices_shifted_at_random_are_refused(tmp_path: Path) -> None:
@@ -322,5 +321,5 @@ def test_a_file_that_only_ends_like_dicom_says_so(tmp_path: Path) -> None:
     path = tmp_path / "scan.dcm"
     path.write_text("a text")
     assert not is_scan(path)
-    with pytest.raises(ScanError, match=r"scan\.dcm: not a DICOM file"):
+    with pytest.raises(ScanError, match=r"scan.dcm: damaged, or not really a DICOM file"):
         decode(path)
