@@ -106,7 +106,8 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
     except MedsegError as error:
         failure, status = error, 2
     except KeyboardInterrupt:
-        failure, status = MedsegError("interrupted"), 130
+        sys.stderr.write("interrupted\n")
+        return 130
     except Exception as error:
         failure, status = _of_machine(error, name), 1
         if failure is None:  # a defect of ours

@@ -156,11 +156,13 @@ def whole_files(target: Path) -> Generator[Path, None, None]:
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all.
 
+    Bytes of a file's name that are no text are escaped, in a way that JSON reads as the same.
+
     Raises:
         MachineError, OSError: As `whole_file`.
     """
     with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def append_line(path: Path, line: str) -> None:
@@ -169,7 +171,7 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         MachineError, OSError: As `whole_file`.
     """
-    with _naming(path, path), path.open("a", encoding="utf-8") as file:
+    with _naming(path, path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(line + "\n")
 
 

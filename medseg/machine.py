@@ -41,7 +41,11 @@ def pick_device(name: str) -> str:
 
 
 def available_memory_bytes() -> int:
-    """Main memory that can be used now; inside a container, what its limit leaves."""
+    """Main memory that can be used now; inside a container, what its limit leaves.
+
+    What was freed and kept (`keep_freed_memory`) can be used, so it is given back first.
+    """
+    _glibc("malloc_trim", 0)
     return min(_free_memory(), _container_memory())
 
 
@@ -108,7 +112,7 @@ def return_freed_memory() -> None:
     On its own it soon keeps blocks of the size of a scan for each thread that reads, which is as
     much memory again as the scans themselves. `keep_freed_memory` ends this.
     """
-    _tell_glibc((_MMAP_THRESHOLD, 8 << 20))
+    _glibc("mallopt", _MMAP_THRESHOLD, 8 << 20)
 
 
 def keep_freed_memory() -> None:
@@ -117,14 +121,12 @@ def keep_freed_memory() -> None:
     A training step frees and takes the same hundreds of megabytes; getting fresh pages for them
     costs a fifth to a third of a step on a CPU.
     """
-    _tell_glibc((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1))
+    _glibc("mallopt", _MMAP_MAX, 0)
+    _glibc("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _tell_glibc(*options: tuple[int, int]) -> None:
-    """Other C libraries are left alone."""
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        for option, value in options:
-            libc.mallopt(option, value)
+def _glibc(function: str, *arguments: int) -> None:
+    """Call the C library of most Linux systems; with another one, nothing happens."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL("libc.so.6"), function)(*arguments)

@@ -154,6 +154,16 @@ class Run:
             with contextlib.suppress(OSError):  # it holds something else
                 folder.rmdir()
 
+    def give_up(self) -> None:
+        """Let another run have the folder of one that failed before its first checkpoint.
+
+        What was said stays, as failed.txt; a run that has learned something is left as it is.
+        """
+        with contextlib.suppress(OSError):
+            if not (self.checkpoint.exists() or self.model.exists()):
+                self.log.replace(self.folder / "failed.txt")
+        self.discard()
+
     def become_latest(self) -> None:
         """Be what `latest_run` finds, for a run that there is something of."""
         with contextlib.suppress(OSError, MachineError):  # a run is none the worse for it

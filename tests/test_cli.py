@@ -1,4 +1,5 @@
 import io
+import platform
 import resource
 import subprocess
 import sys
@@ -242,6 +243,31 @@ def test_machine():
     with pytest.raises(MedsegError, match="this machine has cpu"):
         pick_device("cuda:99")
     assert 10**8 < available_memory_bytes() < 10**14
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others keep nothing")
+def test_kept_memory_counts_as_available():
+    code = """
+import numpy as np
+from pathlib import Path
+from medseg.machine import available_memory_bytes, keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+keep_freed_memory()
+before = resident()
+array = np.ones(30_000_000)
+last = np.ones(3)
+del array
+print(resident() - before)
+available_memory_bytes()
+print(resident() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
+    kept, after = map(int, done.stdout.split())
+    assert kept > 200e6
+    assert after < 50e6
 
 
 @pytest.mark.parametrize(

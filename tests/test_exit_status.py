@@ -1,6 +1,7 @@
 """Whatever goes wrong: a status that scripts can rely on, one line per problem, no traceback."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -139,7 +140,7 @@ def model_file(folder):
 
 
 STARVED = """
-import resource, sys
+import json, resource, sys
 import medseg.console, medseg.evaluation.evaluate, medseg.inference.job, medseg.training.fit
 from medseg.cli import main
 held = []
@@ -149,38 +150,35 @@ try:
         held.append(open("/dev/null"))
 except OSError:
     pass
-sys.exit(main(sys.argv[1:]))
+for command in json.loads(sys.argv[1]):
+    print(main(command), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_too_many_open_files_are_called_so(here):
+    """Of a process that can open none: no file is damaged, missing or wrongly set."""
+    model_file(here / "runs" / "run").become_latest()
+    (here / "settings.py").write_text("hparams = 3\n", encoding="utf-8")
+    write_image(np.zeros((1, 8, 8, 8), np.float32), Geometry((8, 8, 8)), here / "a.nii.gz")
+    commands = [
         ["init"],
         ["train", "--hparam", "settings.py"],
         ["train", "--resume", "--output", "runs/run"],
         ["train", "--resume"],
         ["predict", "--input", "a.nii.gz", "--model", "runs/run"],
         ["predict", "--input", "a.nii.gz"],
-    ],
-    ids=" ".join,
-)
-def test_too_many_open_files_are_called_so(arguments, here):
-    """Of a process that can open none: no file is damaged, missing or wrongly set."""
-    model_file(here / "runs" / "run").become_latest()
-    (here / "settings.py").write_text("hparams = 3\n", encoding="utf-8")
-    write_image(np.zeros((1, 8, 8, 8), np.float32), Geometry((8, 8, 8)), here / "a.nii.gz")
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", STARVED, *arguments],
+        [sys.executable, "-c", STARVED, json.dumps(commands)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
     lines = done.stderr.splitlines()
-    assert done.returncode == 1, lines
-    (line,) = lines
-    assert "too many open files; raise the limit" in line
+    assert lines[1::2] == ["1"] * len(commands)
+    assert len(lines) == 2 * len(commands)
+    assert all("too many open files; raise the limit" in line for line in lines[::2]), lines
 
 
 def test_files_of_a_run_follow_the_umask(tmp_path):

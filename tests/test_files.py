@@ -1,5 +1,6 @@
 import errno
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -52,6 +53,9 @@ def test_a_text_is_written_whole(tmp_path):
     write_text(file, "zwei ä\nand more")
     assert file.read_text(encoding="utf-8") == "zwei ä\nand more"
     assert entries(tmp_path) == ["text"]
+    write_text(file, '"\udcff"')
+    assert json.loads(file.read_text(encoding="utf-8")) == "\udcff"
+    write_text(file, "zwei ä\nand more")
     append_line(file, "a line")
     append_line(file, "another")
     assert file.read_text(encoding="utf-8").endswith("and morea line\nanother\n")

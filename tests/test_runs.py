@@ -9,7 +9,7 @@ from plans import plan_for_tests
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, SettingsError
 from medseg.networks.build import NetworkChoice, build_network
 from medseg.runs import ModelCard, Run, latest_run, load_model, save_model, write_text
 from medseg.scans.channels import ChannelRule
@@ -206,6 +206,28 @@ def test_a_run_is_made_once(tmp_path):
             Run.create(run.folder, "data")
         assert "\n" not in str(error.value)
         file.unlink()
+
+
+def test_discarding_takes_what_is_ours_and_nothing_that_was_learned(tmp_path):
+    run = Run.create(tmp_path / "one", "data")
+    (run.folder / "notes.txt").touch()
+    (run.folder / "tensorboard").mkdir()
+    (run.folder / "tensorboard" / "events.out.tfevents.1").touch()
+    run.plan.touch()
+    run.discard()
+    assert [path.name for path in run.folder.iterdir()] == ["notes.txt"]
+    run = Run.create(tmp_path / "one", "data")
+    run.checkpoint.touch()
+    run.discard()
+    assert run.log.exists()
+    with pytest.raises(SettingsError) as caught:
+        Run.create(run.folder, "data")
+    assert caught.value.subject == f"output = {run.folder}"
+    assert caught.value.remedy == "choose another --output, or add --resume"
+    run.checkpoint.unlink()  # nothing to go on from: --resume would be no way out
+    with pytest.raises(SettingsError) as caught:
+        Run.create(run.folder, "data")
+    assert "--resume" not in caught.value.remedy
 
 
 def test_a_run_is_named_after_its_data(tmp_path, monkeypatch):

@@ -12,10 +12,19 @@ import numpy as np
 from medseg.errors import MachineError, MedsegError, ScanError
 from medseg.scans.case import Case
 from medseg.scans.discover import discover
-from medseg.scans.inputs import is_extra, is_image_folder, is_label_folder, list_images
+from medseg.scans.inputs import is_extra, list_images
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.marks import is_ours
-from medseg.scans.names import LABEL_WORDS, bare, class_of, file_stem, is_label_name, words
+from medseg.scans.names import (
+    LABEL_WORDS,
+    bare,
+    class_of,
+    file_stem,
+    is_image_folder,
+    is_label_folder,
+    is_label_name,
+    words,
+)
 from medseg.scans.read import read_label_map
 
 Key = tuple[str, ...]

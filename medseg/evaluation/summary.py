@@ -1,5 +1,6 @@
 """From many scores to a few numbers to trust: means with bootstrap intervals over cases."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -69,7 +70,8 @@ class Summary(Frozen):
 
     def save(self, path: Path) -> None:
         """Write as JSON; a reader sees the whole file or the one before."""
-        write_text(path, self.model_dump_json(indent=2))
+        # Pydantic's own JSON refuses names of files that are no text.
+        write_text(path, json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False))
 
 
 def summarise(

@@ -259,15 +259,20 @@ def _nothing(found: Found, where: str, tree: Tree, problems: Sequence[Problem]) 
 
 
 def _own_labels(cases: Sequence[Case]) -> tuple[list[Problem], list[Case]]:
-    """Cases one of whose labels is its own image, under whatever name; and the others."""
+    """Cases one of whose labels is its own image, or that are another's; and the rest."""
     problems: list[Problem] = []
     kept: list[Case] = []
+    seen: dict[tuple[tuple[int, int] | str, ...], str] = {}
     for case in cases:
-        images = {_identity(path) for path in case.images}
+        images = tuple(_identity(path) for path in case.images)
         same = [path for path in case.labels if path and _identity(path) in images]
+        other = seen.setdefault(images, case.name)
         if same:
             what = f"{same[0].name} is its image and its label at once: one file"
             problems.append(Problem(case.name, what, "give each a file of its own"))
+        elif other != case.name:
+            what = f"{case.images[0].name} is the image of {other} as well: one file, two names"
+            problems.append(Problem(case.name, what, "remove one of the two"))
         else:
             kept.append(case)
     return problems, kept

@@ -14,12 +14,12 @@ from medseg.scans.case import Problem
 from medseg.scans.formats import IMAGE_SUFFIXES, first_file, format_of, suffix_of
 from medseg.scans.marks import is_ours
 from medseg.scans.names import (
-    IMAGE_WORDS,
     file_stem,
     is_image_file,
+    is_image_folder,
+    is_label_folder,
     is_label_name,
     natural_key,
-    words,
 )
 from medseg.scans.segments import segment_names
 
@@ -27,7 +27,6 @@ DEEPEST = 16
 """Levels of sub-folders that are searched."""
 EXTRA_WORDS = ("probabilities", "uncertainty", "overlay")
 """How the names end of what is written beside a mask."""
-_LABEL_FOLDERS = frozenset(["labelstr", "labelsts", "labelsval", "1st_manual", "2nd_manual"])
 _UNREAD = frozenset(
     [
         *(".dcm", ".ima", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".mgz", ".mgh", ".hdr", ".nhdr"),
@@ -68,16 +67,6 @@ def list_images(folder: Path, depth: int = DEEPEST) -> list[Path]:
         OSError: If a folder cannot be looked at.
     """
     return [path for path in _walk(folder, depth, (), None) if is_image_file(path)]
-
-
-def is_label_folder(name: str) -> bool:
-    """Whether a folder's name says that it holds labels, such as `masks` or `labelsTr`."""
-    return is_label_name(name) or name.casefold() in _LABEL_FOLDERS
-
-
-def is_image_folder(name: str) -> bool:
-    """Whether a folder's name says that it holds images, such as `scans`, `imagesTr`, `img_dir`."""
-    return not IMAGE_WORDS.isdisjoint(words(name)) or name.casefold().startswith("images")
 
 
 def is_extra(stem: str) -> bool:

@@ -3,15 +3,16 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, ScanError
 from medseg.scans.case import Problem
-from medseg.scans.formats import first_file, named_path, suffix_of
-from medseg.scans.names import Part, is_image_file, natural_key
+from medseg.scans.formats import format_of, named_path, suffix_of
+from medseg.scans.names import Part, file_stem, is_image_file, natural_key
 
 OWN_NAMES = "name the two folders with --images and --labels (and --pattern for the files in them)"
 """The way out of every reading that fails."""
@@ -112,11 +113,7 @@ def look(folder: Path) -> Tree:
     found = list(_below(folder, DEEPEST, ()))
     taken = [path for path in found if is_image_file(path)]
     known = set(taken)
-    others = [
-        path
-        for path in found
-        if path not in known and _may_be_a_scan(path) and first_file(path) not in known
-    ]
+    others = [path for path in found if path not in known and _may_be_a_scan(path)]
     return Tree(folder, tuple(named_below(folder, taken)), tuple(named_below(folder, others)))
 
 
@@ -138,9 +135,14 @@ def check_folder(folder: Path) -> None:
 def named_below(root: Path, paths: Sequence[Path]) -> list[File]:
     """Name files by where they are below `root`."""
     start = len(root.parts)
-    named = [(path, named_path(path).parts[start:]) for path in paths]
-    # The only series of a folder goes by the folder, even if that is the root.
-    return [File(path, "/".join(parts or (root.name,))) for path, parts in named]
+    return [File(path, "/".join(_name_of(path).parts[start:]) or root.name) for path in paths]
+
+
+def _name_of(path: Path) -> Path:
+    """Where a scan is, without the format: a DICOM series goes by its folder."""
+    with suppress(ScanError, OSError):  # what is wrong with it is told when it is read
+        return named_path(path)
+    return path.with_name(file_stem(path))
 
 
 def top_folder(file: File) -> str:
@@ -194,4 +196,10 @@ def _below(folder: Path, depth: int, outer: tuple[tuple[int, int], ...]) -> Iter
 
 
 def _may_be_a_scan(path: Path) -> bool:
-    return suffix_of(path) not in _SIDE_FILES and not path.name.startswith(".")
+    if suffix_of(path) in _SIDE_FILES or path.name.startswith("."):
+        return False
+    with suppress(OSError):
+        entry = format_of(path)
+        # Every slice but the first of a series.
+        return entry is None or entry.series is None
+    return True

@@ -6,7 +6,7 @@ pair of readings, one for images and one for labels, is tried; `plausible.DOUBTS
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
@@ -16,6 +16,7 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.listing import File
 from medseg.scans.names import (
+    PART_WORDS,
     bare,
     case_folder,
     class_of,
@@ -25,7 +26,7 @@ from medseg.scans.names import (
     natural_key,
     role,
 )
-from medseg.scans.plausible import Doubt, doubts_of
+from medseg.scans.plausible import Doubt, doubts_of, masks_for_images
 
 Reading = Literal[
     "file", "suffix", "class folder", "case folder", "part folder", "word", "stem", "number"
@@ -158,6 +159,8 @@ def _read(
     notes = made.notes
     if image_reading == "number":
         notes = (*notes, f"paired by the numbers in their names, as {_example(made.cases)}")
+    known = {path for case in made.cases for path in case.images}
+    left = [file.path for file in images if file.path not in known]
     used = sum(len(case.images) + sum(p is not None for p in case.labels) for case in made.cases)
     return Pairs(
         made.cases,
@@ -165,7 +168,7 @@ def _read(
         made.rule,
         made.classes,
         len(images) + len(labels) - used,
-        tuple(doubts_of(made)),
+        (*doubts_of(made), *masks_for_images(made, left)),
         notes,
     )
 
@@ -194,21 +197,13 @@ def _bundles(files: Sequence[File], reading: Reading, keys: frozenset[str]) -> l
     return sorted(bundles.values(), key=lambda bundle: natural_key(bundle.name))
 
 
-def _split(  # noqa: PLR0911 - one return per reading
-    name: str, reading: Reading, keys: frozenset[str]
-) -> tuple[str, str, str]:
+def _split(name: str, reading: Reading, keys: frozenset[str]) -> tuple[str, str, str]:
     """The case's name, what it is compared by, and the part."""
     folder, _, stem = name.rpartition("/")
     if reading == "suffix":
         return _cut(name, keys)
-    if reading == "word":
-        return name, loose(name), ""
-    if reading == "stem":
-        return name, bare(stem), ""
-    if reading == "number":
-        return name, f"{folder.casefold()}/{_number(stem)}", ""
-    if not folder or reading == "file":
-        return name, bare(name), ""
+    if reading in _WHOLE or not folder:
+        return name, _WHOLE.get(reading, bare)(name), ""
     if reading == "class folder":
         outer, _, inner = folder.rpartition("/")
         case = f"{outer}/{stem}" if outer else stem
@@ -229,9 +224,30 @@ def _cut(name: str, keys: frozenset[str]) -> tuple[str, str, str]:
     return name, bare(name), ""
 
 
+def _by_stem(name: str) -> str:
+    """Without folders, the side of a split apart."""
+    first, slash, _ = name.partition("/")
+    side = f"{first}/" if slash and first in PART_WORDS.values() else ""
+    return side + bare(name.rpartition("/")[2])
+
+
+def _by_number(name: str) -> str:
+    folder, _, stem = name.rpartition("/")
+    return f"{folder.casefold()}/{_number(stem)}"
+
+
 def _number(stem: str) -> str:
     """Its digits in groups, without leading zeros."""
     return " ".join(group.lstrip("0") or "0" for group in _DIGITS.findall(stem))
+
+
+_WHOLE: dict[Reading, Callable[[str], str]] = {
+    "file": bare,
+    "word": loose,
+    "stem": _by_stem,
+    "number": _by_number,
+}
+"""Readings in which a file is a case, and what it is compared by."""
 
 
 def _numbered(files: Sequence[File]) -> bool:

@@ -7,11 +7,20 @@ was read wrong here would be trained on in silence.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from medseg.scans.bundles import UNNAMED, Made, named_classes
 from medseg.scans.listing import OWN_NAMES, shown
-from medseg.scans.names import RATER_WORDS, class_of, spoken, words
+from medseg.scans.names import (
+    LABEL_WORDS,
+    RATER_WORDS,
+    class_of,
+    file_stem,
+    is_label_name,
+    spoken,
+    words,
+)
 
 MOST_CHANNELS = 16
 """Files of one case that may be channels, unless the dataset itself says so."""
@@ -114,6 +123,43 @@ _ORGANS = frozenset(
         "whole_gland",
     ]
 )
+_CONTRASTS = frozenset(
+    [
+        *("adc", "arterial", "asl", "b", "b#", "blue", "bold", "c#", "cbf", "cbv", "ce"),
+        *(
+            "ch#",
+            "channel#",
+            "contrast",
+            "ct",
+            "ctp",
+            "dapi",
+            "dce",
+            "delayed",
+            "dir",
+            "dwi",
+            "dsc",
+        ),
+        *("echo#", "fa", "fat", "fdg", "flair", "fluo", "gfp", "gradient", "green", "gre", "he"),
+        *("lge", "m#map", "map", "md", "mprage", "mra", "mt", "mtt", "native", "opp", "in"),
+        *("out", "pd", "pdw", "perf", "pet", "portal", "post", "pre", "pt", "qsm", "red"),
+        *("rfp", "spect", "spgr", "stir", "suv", "swi", "t", "t#", "t#c", "t#ce", "t#f"),
+        *(
+            "t#gd",
+            "t#map",
+            "t#n",
+            "t#post",
+            "t#pre",
+            "t#w",
+            "t#wi",
+            "t#star",
+            "tmax",
+            "tof",
+            "trace",
+        ),
+        *("ttp", "venous", "water"),
+    ]
+)
+"""How contrasts are called, numbers written as #."""
 _SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 
 
@@ -184,6 +230,46 @@ def _no_channels(made: Made, why: str) -> Doubt:
     return Doubt(f"{what} are taken for cases, not for channels of one; its {labels}", _SPLIT)
 
 
+def _labels_as_channels(made: Made) -> Doubt | None:
+    """A channel whose name says that it is a label."""
+    keys = made.rule.keys
+    said = [key for key in keys if len(keys) > 1 and is_label_name(key)]
+    for image, _ in made.matched:
+        for key in said:
+            if key in image.parts:
+                name = image.parts[key][0].name
+                what = f"{image.name}: is {name}, which stands among the images, a label?"
+                return Doubt(
+                    what, f"move it to the labels, or give it another name; or {OWN_NAMES}"
+                )
+    return None
+
+
+def masks_for_images(made: Made, left: Sequence[Path]) -> Iterator[Doubt]:
+    """Files that go for the images of cases and are called labels, where there are better ones.
+
+    Args:
+        made: Cases.
+        left: Images that belong to none.
+    """
+    better = next((path for path in left if not is_label_name(file_stem(path))), None)
+    called = (path for case in made.cases for path in case.images if is_label_name(file_stem(path)))
+    mask = next(called, None) if better is not None else None
+    if mask is not None and better is not None:
+        what = f"is {mask.name} an image or a label? It stands beside {better.name}"
+        yield Doubt(what, f"move it out of the images, or rename it; or {OWN_NAMES}")
+
+
+def _one_case_of_many(made: Made) -> Doubt | None:
+    """Several images with one label: only contrasts known as such are channels of a single case."""
+    keys = made.rule.keys
+    if len(made.matched) != 1 or len(keys) < 2 or _is_nnunet(keys):
+        return None
+    if all(_CONTRASTS & {_letters(word) for word in words(key)} for key in keys):
+        return None
+    return _no_channels(made, "have one label and no names of contrasts")
+
+
 def _organs(made: Made) -> Doubt | None:
     """A channel called like what labels show may be a mask whose name does not say so."""
     if len(made.rule.keys) < 2:
@@ -249,11 +335,17 @@ DOUBTS: dict[str, Callable[[Made], Doubt | None]] = {
     "numbered channels": _numbered_channels,
     "visits, frames or sides as channels": _no_channels_by_name,
     "too many channels": _many_channels,
+    "labels as channels": _labels_as_channels,
+    "one case of many images": _one_case_of_many,
     "masks without the word as channels": _organs,
     "raters": _raters,
     "numbered classes": _numbered_classes,
     "a mask of everything beside masks of classes": _whole_and_parts,
 }
+
+
+def _letters(word: str) -> str:
+    return _DIGITS.sub("#", word)
 
 
 def _plain(key: str) -> str:
@@ -267,10 +359,16 @@ def _is_nnunet(keys: Sequence[str], most: int = 8) -> bool:
 
 def _differ_by_number(keys: Iterable[str], counted: frozenset[str]) -> bool:
     """Whether each key has others that differ from it by a number, and is called as no counted."""
-    frames = Counter(_DIGITS.sub("#", _plain(key)) for key in keys)
+    frames = Counter(_letters("_".join(map(_unlabelled, words(_plain(key))))) for key in keys)
     called = {word for frame in frames for word in re.split(r"[#_]+", frame) if word}
     numbered = all("#" in frame for frame in frames)
     return bool(frames) and numbered and min(frames.values()) > 1 and called.isdisjoint(counted)
+
+
+def _unlabelled(word: str) -> str:
+    """`1` of `label1`, since the word for a label tells nothing of a class."""
+    letters = word.rstrip("0123456789")
+    return word[len(letters) :] if letters in LABEL_WORDS and letters != word else word
 
 
 def _looks_timed(key: str) -> bool:

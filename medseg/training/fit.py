@@ -1,25 +1,24 @@
 """One training from settings to report."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
-from medseg.files import machine_error, write_text
+from medseg.files import append_line, machine_error, write_text
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
 from medseg.networks.masked import MaskedAutoencoder, masked_l1
 from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
-from medseg.progress import Logged, Progress
+from medseg.progress import Logged, Progress, one_line
 from medseg.runs import ModelCard, Run, latest_run
 from medseg.training.closing import close_run
 from medseg.training.data import (
@@ -169,7 +168,7 @@ def _resume(hparams: HParams, progress: Progress) -> _Start:
     try:
         plan = Plan.load(run.plan)
         parts = Parts.model_validate_json(run.split.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise machine_error(error, str(run.folder)) or SettingsError(
             f"output = {run.folder}", f"its plan cannot be read ({reason})", "start a new run"
@@ -242,7 +241,9 @@ def _failures(device: str, run: Run) -> Generator[None, None, None]:
         failure = _failure(error, device, run)
         if failure is None:  # a defect of ours
             raise
-        run.discard()  # before the first checkpoint there is nothing to go on from
+        with suppress(OSError, MachineError):
+            append_line(run.log, one_line(f"error: {failure}"))
+        run.give_up()
         raise failure from error
 
 

@@ -57,9 +57,10 @@ def forget_after(file: Path, step: int) -> None:
 
 
 def read_records(file: Path) -> list[dict[str, float]]:
-    """The lines that are whole; a kill may have cut the last."""
-    records: list[dict[str, float]] = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
+    """The lines that are whole; a kill or a full disk may have cut one."""
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    found: list[Any] = []
+    for line in text.splitlines():
         with suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
+            found.append(json.loads(line))
+    return [record for record in found if isinstance(record, dict) and "step" in record]

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,12 @@ def test_what_is_saved_is_all_of_it(tmp_path):
     written = (tmp_path / "validation.json").read_text(encoding="utf-8")
     assert Summary.model_validate_json(written) == summary
     assert [path.name for path in tmp_path.iterdir()] == ["validation.json"]
+
+
+def test_a_file_name_that_is_no_text_is_kept(tmp_path):
+    summarise([score("a\udcff", "ä", 0.5)]).save(tmp_path / "scores.json")
+    (saved,) = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["scores"]
+    assert (saved["case"], saved["class_name"]) == ("a\udcff", "ä")
 
 
 def test_table_has_the_unit_and_a_cell_for_every_column():

@@ -77,14 +77,16 @@ def test_every_file_of_a_run_follows_the_umask(unbroken):
 
 
 @pytest.mark.usefixtures("unbroken")
-def test_a_disk_full_at_the_first_checkpoint_leaves_no_run(train, monkeypatch):
+def test_a_disk_full_at_the_first_checkpoint_leaves_the_folder_free(train, monkeypatch):
     with monkeypatch.context() as patch:
         full_at(patch, "last.ckpt")
         status, lines = train()
     assert status == 1
     full = f"{train.run.checkpoint}: no space left on the disk; free some, then start again"
     assert lines[-1] == full
-    assert not train.run.folder.exists()
+    (left,) = train.run.folder.iterdir()
+    assert left.name == "failed.txt"
+    assert left.read_text(encoding="utf-8").splitlines()[-1] == f"error: {full}"
     assert (train.run.folder.parent / "latest").read_text(encoding="utf-8") == "unbroken"
     assert train()[0] == 0
 
@@ -126,7 +128,7 @@ def test_a_failure_in_a_step_has_its_own_name(error, what, remedy, train, monkey
     assert what in lines[-1]
     assert remedy in lines[-1]
     assert not [line for line in lines if "Traceback" in line or "damaged" in line]
-    assert not (train.run.folder.parent / "failed").exists()
+    assert [path.name for path in (train.run.folder.parent / "failed").iterdir()] == ["failed.txt"]
 
 
 def test_what_fails_while_preparing_leaves_no_run(train, monkeypatch):

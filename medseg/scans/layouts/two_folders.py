@@ -103,11 +103,14 @@ def _of_ending(files: list[File], place: Place) -> list[File]:
 def _by_kind(files: Iterable[File]) -> _Sorted:
     """What the folders say; names are told from the first that does, a parent going before."""
     found = _Sorted({}, {}, {})
+    files = list(files)
+    tops = {file.name.partition("/")[0] for file in files if "/" in file.name}
+    at_top = any(map(is_label_folder, tops)) and any(map(is_image_folder, tops))
     for file in files:
         *folders, stem = file.name.split("/")
         kinds = [is_label_folder(f) or (is_image_folder(f) and "image") for f in folders]
         at = next((i for i, kind in enumerate(kinds) if kind), None)
-        if at is None:
+        if at is None or (at_top and at > 0):
             if folders:
                 rest = "/".join((*folders[1:], stem))
                 found.others.setdefault(folders[0], []).append(file._replace(name=rest))

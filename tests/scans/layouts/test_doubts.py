@@ -51,6 +51,19 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ],
         "18 images .*18 label",
     ),
+    "unrelated scans and one label": (
+        [*[f"p/scan_{w}.png" for w in ("anna", "bert", "carl")], "p/mask.png"],
+        "one label",
+    ),
+    "a mask among the images": (
+        [f"images/p{n}_{w}.png" for n in N for w in ("ct", "mask")]
+        + [f"labels/p{n}.png" for n in N],
+        "p1_mask.png",
+    ),
+    "numbered labels in two ways": (
+        [f"p{n}/{w}.nii.gz" for n in N for w in ("ct", "label1", "mask_2")],
+        "number",
+    ),
     "numbered masks of every case": (
         [f"p{n}/{w}.nii.gz" for n in N for w in ("ct", "mask_1", "mask_2")],
         "number",
@@ -159,6 +172,25 @@ def test_a_folder_within_the_other_is_not_both(tmp_path):
     fill(tmp_path, *[f"{n}.png" for n in N], *[f"masks/{n}.png" for n in N])
     dataset = discover(tmp_path, images=tmp_path, labels=tmp_path / "masks")
     assert len(dataset.cases) == 4
+    assert dataset.problems == ()
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_one_image_under_two_names_is_one_case(tmp_path, link):
+    fill(tmp_path, *[f"p{n}/{w}.png" for n in N for w in ("ct", "mask")], "p9/mask.png")
+    link(tmp_path / "p1" / "ct.png", tmp_path / "p9" / "ct.png")
+    dataset = discover(tmp_path)
+    assert [case.name for case in dataset.cases] == ["p1", "p2", "p3", "p4"]
+    (problem,) = dataset.problems
+    assert "image of p1 as well" in problem.what
+
+
+def test_linked_folders_are_read_once(tmp_path):
+    fill(tmp_path, *[f"elsewhere/{k}/{n}.png" for k in ("images", "labels") for n in N])
+    for kind in ("images", "labels"):
+        (tmp_path / kind).symlink_to(tmp_path / "elsewhere" / kind)
+    dataset = discover(tmp_path)
+    assert [case.name for case in dataset.cases] == list("1234")
     assert dataset.problems == ()
 
 
