@@ -7,13 +7,14 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from medseg.errors import ScanError, SettingsError
 from medseg.scans.case import Case, Problem
 from medseg.scans.formats import named_path
-from medseg.scans.inputs import Found, find_files, list_images, spelled
+from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
 from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
+
+_LISTED = 30
 
 
 class ChannelRule(BaseModel):
@@ -95,7 +96,7 @@ def group_inputs(
     several = len(rule.keys) > 1
     found = find_files(paths, lambda path: several and _claims(rule, path))
     problems, groups = found.problems, dict[Path, _Group]()
-    files = found.files if series is None else _chosen(found.files, series)
+    files = _meant(found, series)
     splits = [rule.split(path) for path, _ in files]
     case_folders = {split[0] for split in splits if split and rule.kind == "folder"}
     beside: list[str] = []
@@ -125,14 +126,23 @@ def group_inputs(
     return Inputs(cases, problems, found.notes, places)
 
 
-def _chosen(files: Sequence[Found], series: str) -> list[Found]:
-    from medseg.scans.dicom.series import chosen  # pydicom takes a while
+def _meant(found: Listing, series: str | None) -> list[Found]:
+    """The files of the series that is meant; all of them, and a note of what they are, if None."""
+    from medseg.scans.dicom.series import chosen, images_of
 
-    try:
-        kept = set(chosen([path for path, _ in files], series))
-    except ScanError as error:
-        raise SettingsError(error.subject, error.what, error.remedy) from None
-    return [found for found in files if found.path in kept]
+    if series is None:
+        images = images_of(path for path, _ in found.files)
+        if len({one.first.parent for one in images}) < len(images):
+            listed = "; ".join(f"{one.shown}: {one.line}" for one in images[:_LISTED])
+            more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
+            found.notes.append(f"DICOM series, an input each (--series picks): {listed}{more}")
+        return found.files
+    firsts = set(chosen((path for path, _ in found.files), series))
+    meant = [file for file in found.files if file.path in firsts]
+    if len(meant) < len(found.files):
+        left = len(found.files) - len(meant)
+        found.notes.append(f"left out {left} scan(s) that are not of series {series}")
+    return meant
 
 
 def _claims(rule: ChannelRule, path: Path) -> bool:

@@ -5,6 +5,7 @@ imported before a file is read: listing files is instant.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -80,6 +81,10 @@ class SeriesModule(Protocol):
 
     def named_path(self, path: Path, /) -> Path:
         """The path that such a scan's name is taken from, without a suffix."""
+        ...
+
+    def notes_of(self, path: Path, /) -> tuple[tuple[str, str], ...]:
+        """What a user should know of how it is read, and the detail of this one."""
         ...
 
 
@@ -241,8 +246,10 @@ _BY_SUFFIX = {suffix: entry for entry in FORMATS for suffix in (*entry.suffixes,
 
 IMAGE_SUFFIXES = tuple(suffix for entry in FORMATS for suffix in entry.suffixes)
 """Everything that is listed, in lower case."""
-WORLD_SUFFIXES = tuple(s for entry in FORMATS if entry.world for s in entry.suffixes)
-"""Volumes with a world frame: spacing, origin, direction."""
+WORLD_SUFFIXES = tuple(
+    s for entry in FORMATS if entry.world and not entry.masks for s in entry.suffixes
+)
+"""Volumes with a world frame - spacing, origin, direction - that are read and written."""
 FLAT_SUFFIXES = tuple(s for entry in FORMATS if not entry.world for s in entry.suffixes)
 """Images without a world frame."""
 LOSSY_SUFFIXES = tuple(s for entry in FORMATS if entry.lossy for s in entry.suffixes)
@@ -319,27 +326,44 @@ def mask_suffix(path: Path) -> str:
 def first_file(path: Path) -> Path:
     """The path that stands for the scan a file belongs to: itself, or a DICOM series' first slice.
 
-    Raises:
-        ScanError: If it ends like DICOM and is not.
-        OSError: If it has to be looked at and cannot.
+    Reading says what is wrong with a file that only ends like DICOM.
     """
-    entry = format_of(path)
-    return path if entry is None or entry.series is None else entry.series().first_file(path)
+    with suppress(ScanError, OSError):
+        entry = format_of(path)
+        if entry is not None and entry.series is not None:
+            return entry.series().first_file(path)
+    return path
 
 
 def named_path(path: Path) -> Path:
     """The path that a scan's name is taken from, without suffix: `case1/scan` of `case1/scan.nii`.
 
-    A DICOM series goes by its folder: `case1` of `case1/0001.dcm`.
-
-    Raises:
-        ScanError: If it ends like DICOM and is not.
-        OSError: If it has to be looked at and cannot.
+    A DICOM series goes by its folder: `case1` of `case1/0001.dcm`, `case1/series4` where it is one
+    of several.
     """
-    entry = format_of(path)
-    if entry is not None and entry.series is not None:
-        return entry.series().named_path(path)
+    with suppress(ScanError, OSError):
+        entry = format_of(path)
+        if entry is not None and entry.series is not None:
+            return entry.series().named_path(path)
     return path.with_name(path.name[: len(path.name) - len(suffix_of(path))])
+
+
+def reading_notes(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a user should know of how a scan is read: in the same words for all, and this detail.
+
+    Nothing for a file that cannot be read: reading says so.
+    """
+    with suppress(ScanError, OSError):
+        entry = format_of(path)
+        if entry is not None and entry.series is not None:
+            return entry.series().notes_of(path)
+    return ()
+
+
+def shown_name(path: Path) -> str:
+    """What a scan is called in messages: its file's name, or what its series is called."""
+    called = named_path(path)
+    return path.name if called.parent == path.parent and called.name in path.name else called.name
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

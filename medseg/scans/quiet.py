@@ -12,7 +12,10 @@ from typing import TextIO
 _LOCK = threading.Lock()
 _STDERR = 2
 _SILENT = 1000
-_LOGGERS = ("nibabel.global", "tifffile", "PIL", "pydicom", "SimpleITK")
+_LOGGERS = (
+    *("nibabel.global", "tifffile", "PIL", "SimpleITK"),
+    *("pydicom", "pylibjpeg", "libjpeg", "openjpeg", "jpeg_ls"),
+)
 
 
 class _Inside:

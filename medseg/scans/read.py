@@ -13,7 +13,13 @@ from medseg.geometry import Geometry
 from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, decode
-from medseg.scans.formats import IMAGE_SUFFIXES, LOSSY_SUFFIXES, suffix_of
+from medseg.scans.formats import (
+    IMAGE_SUFFIXES,
+    LOSSY_SUFFIXES,
+    reading_notes,
+    shown_name,
+    suffix_of,
+)
 from medseg.scans.notes import Note
 from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
@@ -64,7 +70,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         image, moved = align(path.name, Voxels(image, voxels.geometry), geometry, order=1)
         del voxels  # before the next file is read
         channels.append(image)
-        warnings += mended + moved
+        warnings += [*_said(path), *mended, *moved]
     if geometry is None:
         raise ScanError(case.name, "has no image", "add one")
 
@@ -78,6 +84,11 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         geometry=geometry,
         warnings=tuple(warnings),
     )
+
+
+def _said(path: Path) -> list[Note]:
+    """What was made of a file in reading it."""
+    return [Note(shown_name(path), what, detail) for what, detail in reading_notes(path)]
 
 
 def layer_count(case: Case) -> int:
@@ -112,7 +123,7 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
         for layer in _layers_of(path, case):
             label, moved = align(path.name, layer, geometry, order=0)
             del layer
-            yield Layer(label[0], tuple(moved))
+            yield Layer(label[0], (*_said(path), *moved))
 
 
 def _united(layers: Sequence[Layer]) -> Layer:

@@ -10,8 +10,14 @@ import numpy as np
 import SimpleITK as sitk
 import tifffile
 from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import RLELossless
+
+from tests.scans.dicom.objects import ENHANCED_MR, dataset, groups, save, slices
+from tests.scans.dicom.objects import affine as lps_affine
 
 SIZE = (13, 11, 7)
+LPS = lps_affine()
 EXTREMES = (b"-1", b"0", b"1", b"nan", b"1e309", b"99999999999", b"4294967297", b"..", b"")
 BYTES = (b"\x00", b"\xff", b"\x7f", b"\x80")
 
@@ -50,10 +56,19 @@ def sound_files(folder: Path) -> dict[str, Path]:
         "r.gif": lambda p: Image.fromarray(plane).save(p),
         "s.bmp": lambda p: Image.fromarray(colours).save(p),
         "t.seg.nrrd": lambda p: _segmentation(p, volume),
+        "u.dcm": lambda p: save(next(slices(volume, LPS)), p),
+        "v.dcm": lambda p: save(dataset(ENHANCED_MR, stack, **groups(LPS, range(SIZE[2]))), p),
+        "w.dcm": lambda p: save(_packed(volume), p),
     }
     for name, write in writers.items():
         write(folder / name)
     return {name: folder / name for name in writers}
+
+
+def _packed(volume: np.ndarray) -> Dataset:
+    one = next(slices(volume, LPS))
+    one.compress(RLELossless, generate_instance_uid=False)
+    return one
 
 
 def _segmentation(path: Path, volume: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from medseg.errors import ScanError, SettingsError
+from medseg.files import machine_error
 from medseg.geometry import Geometry, Size
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
 from medseg.scans.dicom.header import SUFFIXES, is_dicom
@@ -91,13 +92,20 @@ class Series:
 
 
 def may_be_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its first bytes, unless its suffix says that it is not."""
+    """Whether a file is DICOM: by its first bytes, unless its suffix says that it is not.
+
+    Raises:
+        MachineError: If the machine fails: a slice that it did not read is not a missing one.
+    """
     suffix = suffix_of(path)
     if path.name.startswith(".") or suffix in _OTHERS or suffix in _NEVER:
         return False
     try:
         return path.is_file() and is_dicom(path)
-    except OSError:
+    except OSError as error:
+        failed = machine_error(error, path.name)
+        if failed is not None:
+            raise failed from error
         return False
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from medseg.scans.discover import discover
 from medseg.scans.read import read_subject
 from tests.scans.dicom.objects import affine, ramp, save_series, to_ras
+from tests.scans.dicom.test_segmentation import MASKS, SIZE, write
 
 
 def test_series_in_case_folders_pair_with_nifti_labels(tmp_path: Path) -> None:
@@ -29,3 +30,29 @@ def test_series_in_case_folders_pair_with_nifti_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(subject.image[0], ramp(6, 7, 5, seed=2))
     assert subject.label is not None
     np.testing.assert_array_equal(subject.label[0], ramp(6, 7, 5, seed=2) > 2000)
+
+
+def test_segmentations_are_labels_by_name(tmp_path: Path) -> None:
+    """In one file a class is the first segment, in the next the second."""
+    for case, names in enumerate([("liver", "tumour"), ("tumour", "liver")], start=1):
+        save_series(tmp_path / "images" / f"case{case}", ramp(*SIZE))
+        masks = MASKS if names[0] == "liver" else MASKS[::-1]
+        write(tmp_path / "labels" / f"case{case}.dcm", masks, names=names)
+    dataset = discover(tmp_path)
+    assert [case.name for case in dataset.cases] == ["case1", "case2"]
+    assert dataset.cases[0].segments == ("liver", "tumour")
+    for case in dataset.cases:
+        subject = read_subject(case)
+        assert subject.label is not None
+        np.testing.assert_array_equal(subject.label[0], MASKS[0] + 2 * MASKS[1])
+
+
+def test_a_segmentation_beside_its_series_in_a_folder_per_case(tmp_path: Path) -> None:
+    for case in ("a", "b", "c"):
+        save_series(tmp_path / case / "ct", ramp(*SIZE))
+        write(tmp_path / case / "seg.dcm", MASKS)
+    dataset = discover(tmp_path)
+    assert [case.name for case in dataset.cases] == ["a", "b", "c"]
+    subject = read_subject(dataset.cases[2])
+    assert subject.label is not None
+    np.testing.assert_array_equal(subject.label[0], MASKS[0] + 2 * MASKS[1])

@@ -1,5 +1,7 @@
 """Whatever stands in a file: read, or refused in one line."""
 
+import errno
+import os
 import resource
 import warnings
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from pydicom import data
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from medseg.errors import ScanError
+from medseg.errors import MachineError, ScanError
 from medseg.scans.decode import decode
 from medseg.scans.dicom.series import series_in
 from medseg.scans.formats import is_scan
@@ -125,6 +127,26 @@ def test_a_damaged_file_does_not_take_its_neighbours_along(tmp_path: Path) -> No
     (tmp_path / "zz.dcm").write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)) * 3)
     (first,) = [path for path in tmp_path.iterdir() if is_scan(path)]
     np.testing.assert_array_equal(decode(first).values[0], volume)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])
+def test_a_slice_that_the_machine_cannot_open_is_not_a_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    first = save_series(tmp_path, ramp(4, 5, 9))[0]
+    opens, calls = Path.open, []
+
+    def fails(self: Path, *args, **kwargs):
+        calls.append(self)
+        if len(calls) > 4:
+            raise OSError(number, os.strerror(number))
+        return opens(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(MachineError):
+        decode(first)
+    monkeypatch.setattr(Path, "open", opens)
+    assert decode(first).values.shape == (1, 4, 5, 9)
 
 
 def test_public_files_are_read_or_refused_for_a_reason(tmp_path: Path) -> None:
