@@ -132,7 +132,7 @@ def test_a_failure_in_a_step_has_its_own_name(error, what, remedy, train, monkey
 
 
 def test_what_fails_while_preparing_leaves_no_run(train, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise MachineError("prepared", "no space left on the disk", "free some")
 
     with monkeypatch.context() as patch:
@@ -163,9 +163,9 @@ def test_freed_memory_is_kept_from_the_first_step_on(train, monkeypatch):
 
 
 def logged(order, name, inner):
-    def call(*arguments):
+    def call(*arguments, **named):
         order.append(name)
-        return inner(*arguments)
+        return inner(*arguments, **named)
 
     return call
 
