@@ -97,5 +97,5 @@ def test_the_time_grows_with_the_files(tmp_path, image, label):
         return time.process_time() - start
 
     seconds(10)
-    few, many = seconds(150), seconds(1200)
-    assert many < 8 * 3 * max(few, 0.02)
+    few, many = (min(seconds(count) for _ in range(3)) for count in (150, 1200))
+    assert many < 8 * 3 * max(few, 0.02)  # the best of three: others use these cores too
