@@ -19,6 +19,7 @@ from medseg.scans.names import (
     file_stem,
     is_label_name,
     spoken,
+    word_set,
     words,
 )
 
@@ -30,38 +31,9 @@ _COUNTED_CHANNELS = frozenset(
     ["b", "band", "c", "ch", "chan", "channel", "echo", "ec", "mod", "modality", "q", "t", "w"]
 )
 """What numbered channels are called: _0000 and _0001, T1 and T2, b0 and b1000, ch1 and ch2."""
-_COUNTED_CLASSES = frozenset(
-    [
-        "c",
-        "class",
-        "cls",
-        "cusp",
-        "couinaud",
-        "disc",
-        "discs",
-        "fdi",
-        "finger",
-        "ivd",
-        "l",
-        "layer",
-        "lobe",
-        "metacarpal",
-        "organ",
-        "phalanx",
-        "region",
-        "rib",
-        "ribs",
-        "s",
-        "segment",
-        "structure",
-        "t",
-        "teeth",
-        "tissue",
-        "tooth",
-        "toe",
-        "vertebra",
-        "vertebrae",
-    ]
+_COUNTED_CLASSES = word_set(
+    "c class cls cusp couinaud disc discs fdi finger ivd l layer lobe metacarpal organ phalanx "
+    "region rib ribs s segment structure t teeth tissue tooth toe vertebra vertebrae"
 )
 """What numbered classes are called: vertebra_L1, rib_3, tooth_18, class1."""
 _TIMES = re.compile(
@@ -72,57 +44,17 @@ _TIMES = re.compile(
 _SIDES = frozenset(
     ["left", "right", "l", "r", "lt", "rt", "od", "os", "lcc", "rcc", "lmlo", "rmlo"]
 )
-_ORGANS = frozenset(
-    [
-        "aorta",
-        "bladder",
-        "bone",
-        "brain",
-        "cancer",
-        "cyst",
-        "disc",
-        "femur",
-        "gallbladder",
-        "heart",
-        "hippocampus",
-        "infarct",
-        "kidney",
-        "kidneys",
-        "lesion",
-        "lesions",
-        "liver",
-        "lung",
-        "lungs",
-        "myocardium",
-        "nodule",
-        "nucleus",
-        "nuclei",
-        "organ",
-        "organs",
-        "oar",
-        "pancreas",
-        "polyp",
-        "prostate",
-        "ribs",
-        "spine",
-        "spleen",
-        "stomach",
-        "stroke",
-        "thyroid",
-        "trachea",
-        "tumor",
-        "tumors",
-        "tumour",
-        "tumours",
-        "uterus",
-        "ventricle",
-        "vertebra",
-        "vertebrae",
-        "vessel",
-        "vessels",
-        "whole_gland",
-    ]
+_ORGANS = word_set(
+    "aorta bladder bone brain cancer cyst disc femur gallbladder heart hippocampus infarct kidney "
+    "kidneys lesion lesions liver lung lungs myocardium nodule nucleus nuclei organ organs oar "
+    "pancreas polyp prostate ribs spine spleen stomach stroke thyroid trachea tumor tumors tumour "
+    "tumours uterus ventricle vertebra vertebrae vessel vessels whole_gland"
 )
+_PREDICTED = word_set(
+    "ai auto automatic inference nnunet output outputs pred predicted prediction predictions preds "
+    "prob probabilities probability probs result results uncertainty unet"
+)
+"""What programs make of a scan: as a channel it would tell a network the answer."""
 _CONTRASTS = frozenset(
     [
         *("adc", "arterial", "asl", "b", "b#", "blue", "bold", "c#", "cbf", "cbv", "ce"),
@@ -195,7 +127,7 @@ def _numbered_channels(made: Made) -> Doubt | None:
     keys = made.rule.keys
     if made.rule.kind == "suffix" and _is_nnunet(keys):
         return None
-    if _differ_by_number(keys, _COUNTED_CHANNELS):
+    if any(_uncounted(keys, _COUNTED_CHANNELS)):
         return _no_channels(made, "differ only by a number")
     return None
 
@@ -233,7 +165,11 @@ def _no_channels(made: Made, why: str) -> Doubt:
 def _labels_as_channels(made: Made) -> Doubt | None:
     """A channel whose name says that it is a label."""
     keys = made.rule.keys
-    said = [key for key in keys if len(keys) > 1 and is_label_name(key)]
+    said = [
+        key
+        for key in keys
+        if len(keys) > 1 and (is_label_name(key) or not _PREDICTED.isdisjoint(words(key)))
+    ]
     for image, _ in made.matched:
         for key in said:
             if key in image.parts:
@@ -302,7 +238,8 @@ def _raters(made: Made) -> Doubt | None:
 
 def _numbered_classes(made: Made) -> Doubt | None:
     names = [name for name in made.classes if name != UNNAMED]
-    if not _differ_by_number(names, _COUNTED_CLASSES) and not _all_timed(names):
+    numbered = list(_uncounted(names, _COUNTED_CLASSES, anywhere=True))
+    if not (numbered and all(numbered)) and not _all_timed(names):
         return None
     _, label = next((i, m) for i, m in made.matched if len(m.parts) > 1 or len(made.matched) > 1)
     files = [file.name for file in label.files]
@@ -357,12 +294,36 @@ def _is_nnunet(keys: Sequence[str], most: int = 8) -> bool:
     return len(keys) <= most and list(keys) == [f"_{index:04d}" for index in range(len(keys))]
 
 
-def _differ_by_number(keys: Iterable[str], counted: frozenset[str]) -> bool:
-    """Whether each key has others that differ from it by a number, and is called as no counted."""
-    frames = Counter(_letters("_".join(map(_unlabelled, words(_plain(key))))) for key in keys)
-    called = {word for frame in frames for word in re.split(r"[#_]+", frame) if word}
-    numbered = all("#" in frame for frame in frames)
-    return bool(frames) and numbered and min(frames.values()) > 1 and called.isdisjoint(counted)
+def _uncounted(
+    keys: Iterable[str], counted: frozenset[str], *, anywhere: bool = False
+) -> Iterator[bool]:
+    """Of each set of keys that are alike but for numbers, whether nothing says what these count.
+
+    Args:
+        keys: Channels or classes.
+        counted: What may be counted.
+        anywhere: Whether any word of a key may say so, as in rib_left_1.
+    """
+    frames: dict[str, list[list[str]]] = {}
+    for key in keys:
+        parts = [_unlabelled(word) for word in words(_plain(key))]
+        frames.setdefault(_letters(" ".join(parts)), []).append(parts)
+    for alike in frames.values():
+        called = {
+            _called(alike[0], place)
+            for place, told in enumerate(zip(*alike, strict=True))
+            if len(set(told)) > 1
+        }
+        if anywhere:
+            called |= {re.split(r"\d", word)[0] for word in alike[0]}
+        yield len(alike) > 1 and called.isdisjoint(counted)
+
+
+def _called(parts: Sequence[str], place: int) -> str:
+    """What a number counts, by the word at it or before it: `t` of T1, `echo` of echo_1."""
+    word = re.split(r"\d", parts[place])[0]
+    before = parts[place - 1] if place and not word else ""
+    return word or ("" if _DIGITS.search(before) else before)
 
 
 def _unlabelled(word: str) -> str:

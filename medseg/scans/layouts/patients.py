@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from medseg.scans.case import Case
-from medseg.scans.names import is_image_folder, is_label_folder, spoken
+from medseg.scans.names import IMAGE_WORDS, is_image_folder, is_label_folder, spoken
 
 _COLLECTIONS = frozenset(
     [
@@ -23,6 +23,7 @@ _COLLECTIONS = frozenset(
         "lgg",
         "malignant",
         "normal",
+        "part",
         "scanner",
         "set",
         "site",
@@ -45,7 +46,7 @@ def of_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
     if len(counts) < 2 or not 1 < max(counts.values()) <= _MOST_OF_ONE:
         return tuple(cases)
     names = [PurePosixPath(folder).name for folder in counts]
-    if any(not _COLLECTIONS.isdisjoint(_letters(name)) for name in names):
+    if any(not _COLLECTIONS.isdisjoint(_letters(name)) or _is_a_part(name) for name in names):
         return tuple(cases)
     if len(counts) < _FEW_FOLDERS and not all(any(map(str.isdecimal, name)) for name in names):
         return tuple(cases)
@@ -60,6 +61,12 @@ def _own_folder(case: Case) -> str:
     while is_image_folder(folder.name) or is_label_folder(folder.name):
         folder = folder.parent
     return folder.as_posix()
+
+
+def _is_a_part(name: str) -> bool:
+    """Whether a folder is one of several that hold all images: `volume_pt1`, `images_2`."""
+    *said, last = _letters(name) or [""]
+    return bool(said) and IMAGE_WORDS.issuperset(said) and last in ("", "pt")
 
 
 def _letters(name: str) -> list[str]:

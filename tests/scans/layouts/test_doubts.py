@@ -97,6 +97,22 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ],
         "derivatives/manual",
     ),
+    **{
+        f"{made} beside the scan": (
+            [f"p{n}/{w}.nii.gz" for n in N for w in ("ct", made, "seg")],
+            made,
+        )
+        for made in ("pred", "output", "auto", "uncertainty")
+    },
+    "repeats of one contrast with one label": (
+        [f"sub-0{n}/anat/sub-0{n}_run-{r}_T1w.nii.gz" for n in N for r in (1, 2)]
+        + [f"derivatives/m/sub-0{n}/anat/sub-0{n}_dseg.nii.gz" for n in N],
+        "differ only by a number",
+    ),
+    "repeats beside a contrast": (
+        [f"p{n}/{w}.nii.gz" for n in N for w in ("t1_1", "t1_2", "flair", "seg")],
+        "differ only by a number",
+    ),
     "slices in DICOM alone": (["p1/0001.czi", "p1/0002.czi"], r"2 \.czi \(not read\)"),
     "PanNuke": (
         ["Fold 1/images/fold1/images.npy", "Fold 1/masks/fold1/masks.npy"],

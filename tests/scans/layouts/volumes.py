@@ -213,4 +213,42 @@ VOLUMES: dict[str, tuple[list[str], Right]] = {
         + of("labelsTr/CHUM-00{}.nii.gz", n=N),
         Right(4, channels=2),
     ),
+    "a scene's picture beside a scan": (
+        of("p{}/CT.nrrd", "p{}/Segmentation.seg.nrrd", "p{}/Scene.mrml", "p{}/Scene.png"),
+        Right(3, first="Segmentation.seg.nrrd", notes=("Scene.png, ...) left aside",)),
+    ),
+    "previews, with some for testing": (
+        of("train/p{}/ct.nii.gz", "train/p{}/ct_preview.png", "train/p{}/seg.nii.gz", n=N)
+        + of("test/p{}/ct.nii.gz", "test/p{}/ct_preview.png", n=range(5, 12)),
+        Right(4, first="seg.nii.gz", notes=("ct_preview.png", "kept for testing")),
+    ),
+    "VerSe with snapshots": (
+        of(
+            "rawdata/sub-verse{0}/sub-verse{0}_ct.nii.gz",
+            "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_msk.nii.gz",
+            "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_snp.png",
+        ),
+        Right(3, groups=3, first="sub-verse1_seg-vert_msk.nii.gz", notes=("pictures beside",)),
+    ),
+    "VerSe in three": (
+        [
+            f"dataset-{part}/{kind.format(n)}"
+            for part, ns in (("01training", (1, 2)), ("02validation", (3,)), ("03test", (4, 5)))
+            for n in ns
+            for kind in (
+                "rawdata/sub-verse{0}/sub-verse{0}_ct.nii.gz",
+                "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_msk.nii.gz",
+            )
+        ],
+        Right(3, groups=3, validation=1, notes=("kept for testing",)),
+    ),
+    "letters with accents, as a Mac and as others spell them": (
+        [
+            "images/Müller.nii.gz",
+            "images/Böhm.nii.gz",
+            "labels/Müller.nii.gz",
+            "labels/Böhm.nii.gz",
+        ],
+        Right(2),
+    ),
 }
