@@ -24,12 +24,11 @@ class Kept:
     def __init__(self, file: Path) -> None:
         """Read what is there; nothing is kept open."""
         self._file = file
-        self._values: dict[bytes, bytes] = {}
-        lines = 0
+        found: list[tuple[bytes, bytes]] = []
         with suppress(OSError):
-            for lines, (key, value) in enumerate(_lines(file.read_bytes()), start=1):  # noqa: B007
-                self._values[key] = value
-        if lines > _WASTE * max(len(self._values), 1000):
+            found = list(_lines(file.read_bytes()))
+        self._values = dict(found)
+        if len(found) > _WASTE * max(len(self._values), 1000):
             self._compact()
 
     def get(self, key: str) -> bytes | None:

@@ -244,10 +244,8 @@ VOLUMES: dict[str, tuple[list[str], Right]] = {
     ),
     "letters with accents, as a Mac and as others spell them": (
         [
-            "images/Müller.nii.gz",
-            "images/Böhm.nii.gz",
-            "labels/Müller.nii.gz",
-            "labels/Böhm.nii.gz",
+            *(f"images/{name}.nii.gz" for name in ("Mu\u0308ller", "Bo\u0308hm")),
+            *(f"labels/{name}.nii.gz" for name in ("M\u00fcller", "B\u00f6hm")),
         ],
         Right(2),
     ),
