@@ -15,6 +15,8 @@ _COLLECTION = word_set(
     "task vendor version year"
 )
 """Words whose number says which of many collections it is from."""
+_SPLIT = word_set("testing training validation")
+"""Words that say so without a number."""
 _TIMES = word_set(
     "baseline day days followup mo month months mth ses session timepoint tp visit week weeks wk "
     "yr years"
@@ -109,8 +111,8 @@ class Unit(NamedTuple):
 
     @property
     def collection(self) -> bool:
-        """Whether its number says which of many collections it is from."""
-        return self.word in _COLLECTION
+        """Whether it says which of many collections it is from."""
+        return self.word in _COLLECTION or (self.word in _SPLIT and not self.number)
 
     @property
     def year(self) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from medseg.scans.bundles import UNNAMED, Made, named_classes
 from medseg.scans.listing import OWN_NAMES, shown
 from medseg.scans.names import (
+    IMAGE_WORDS,
     LABEL_WORDS,
     RATER_WORDS,
     class_of,
@@ -92,6 +93,8 @@ _CONTRASTS = frozenset(
     ]
 )
 """How contrasts are called, numbers written as #."""
+_VAGUE = word_set("b c# contrast delayed gradient in native opp out post pre t trace")
+"""Contrasts that may be visits, classes or anything, where they are called no more than so."""
 _SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 
 
@@ -100,6 +103,12 @@ class Doubt(NamedTuple):
 
     what: str
     remedy: str
+
+
+def is_contrast(folder: str) -> bool:
+    """Whether a folder's name is that of a contrast, and of nothing else: `T1`, `flair_images`."""
+    said = [word for word in words(folder) if word not in IMAGE_WORDS]
+    return bool(said) and all(_letters(word) in _CONTRASTS - _VAGUE for word in said)
 
 
 def doubts_of(made: Made) -> Iterator[Doubt]:

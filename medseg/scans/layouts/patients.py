@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from medseg.scans.case import Case
 from medseg.scans.names import IMAGE_WORDS, is_image_folder, is_label_folder, spoken
+from medseg.scans.plausible import is_contrast
 
 _COLLECTIONS = frozenset(
     [
@@ -46,7 +47,7 @@ def of_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
     if len(counts) < 2 or not 1 < max(counts.values()) <= _MOST_OF_ONE:
         return tuple(cases)
     names = [PurePosixPath(folder).name for folder in counts]
-    if any(not _COLLECTIONS.isdisjoint(_letters(name)) or _is_a_part(name) for name in names):
+    if any(map(_holds_many, names)):
         return tuple(cases)
     if len(counts) < _FEW_FOLDERS and not all(any(map(str.isdecimal, name)) for name in names):
         return tuple(cases)
@@ -63,10 +64,11 @@ def _own_folder(case: Case) -> str:
     return folder.as_posix()
 
 
-def _is_a_part(name: str) -> bool:
-    """Whether a folder is one of several that hold all images: `volume_pt1`, `images_2`."""
-    *said, last = _letters(name) or [""]
-    return bool(said) and IMAGE_WORDS.issuperset(said) and last in ("", "pt")
+def _holds_many(name: str) -> bool:
+    """Whether a folder holds scans of many by its name: `site1`, `t2`, `volume_pt1`, `images_2`."""
+    letters = _letters(name)
+    part = len(letters) > 1 and IMAGE_WORDS.issuperset(letters[:-1]) and letters[-1] in ("", "pt")
+    return part or is_contrast(name) or not _COLLECTIONS.isdisjoint(letters)
 
 
 def _letters(name: str) -> list[str]:

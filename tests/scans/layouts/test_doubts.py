@@ -104,6 +104,16 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         )
         for made in ("pred", "output", "auto", "uncertainty")
     },
+    "visits of one label, a folder each": (
+        [f"images/{v}/p{n}.nii.gz" for v in ("baseline", "followup") for n in N]
+        + [f"labels/p{n}.nii.gz" for n in N],
+        "two candidates for one case",
+    ),
+    "before and after, of one label": (
+        [f"images/{v}/p{n}.nii.gz" for v in ("pre", "post") for n in N]
+        + [f"labels/p{n}.nii.gz" for n in N],
+        "two candidates for one case",
+    ),
     "repeats of one contrast with one label": (
         [f"sub-0{n}/anat/sub-0{n}_run-{r}_T1w.nii.gz" for n in N for r in (1, 2)]
         + [f"derivatives/m/sub-0{n}/anat/sub-0{n}_dseg.nii.gz" for n in N],

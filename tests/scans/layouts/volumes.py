@@ -249,4 +249,34 @@ VOLUMES: dict[str, tuple[list[str], Right]] = {
         ],
         Right(2),
     ),
+    "a folder per contrast": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", "labels/p{}.nii.gz", n=N),
+        Right(4, channels=2, first="p1.nii.gz"),
+    ),
+    "a folder per contrast, at the top": (
+        of("T1/p{0}_T1.nii.gz", "FLAIR/p{0}_FLAIR.nii.gz", "mask/p{}_mask.nii.gz", n=N),
+        Right(4, channels=2, first="p1_mask.nii.gz"),
+    ),
+    "a folder per contrast and per class": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", n=N)
+        + of("labels/liver/p{}.nii.gz", "labels/spleen/p{}.nii.gz", n=N),
+        Right(4, channels=2, classes=("liver", "spleen")),
+    ),
+    "contrasts with a label each": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", n=N)
+        + of("labels/t1/p{}.nii.gz", "labels/t2/p{}.nii.gz", n=N),
+        Right(8),
+    ),
+    "contrasts of different patients": (
+        of("images/ct/p{}.nii.gz", n=(1, 2))
+        + of("images/mr/p{}.nii.gz", n=(3, 4))
+        + of("labels/p{}.nii.gz", n=N),
+        Right(4),
+    ),
+    "volumes in parts": (
+        of("volume_pt1/volume-{}.nii", n=(1, 2))
+        + of("volume_pt2/volume-{}.nii", n=(3, 4))
+        + of("segmentations/segmentation-{}.nii", n=N),
+        Right(4, first="segmentation-1.nii"),
+    ),
 }
