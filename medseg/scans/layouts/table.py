@@ -7,6 +7,7 @@ from dataclasses import replace
 from medseg.errors import MedsegError
 from medseg.scans.layouts.beside import without_pictures
 from medseg.scans.layouts.bids import bids
+from medseg.scans.layouts.by_pattern import by_pattern
 from medseg.scans.layouts.listed import datalist, decathlon
 from medseg.scans.layouts.one_tree import case_folders, one_folder
 from medseg.scans.layouts.place import Found, Place
@@ -23,6 +24,7 @@ LAYOUTS: dict[str, Callable[[Place], Found | None]] = {
     "one folder per case": case_folders,
     "two folders": two_folders,
     "one folder": one_folder,
+    "by a pattern": by_pattern,
 }
 """Name -> function. Of readings that do equally well, the first here is taken."""
 

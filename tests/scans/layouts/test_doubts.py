@@ -271,3 +271,39 @@ def test_a_missing_mask_is_absent_on_request(tmp_path):
     assert dataset.problems == ()
     (s2,) = [case for case in dataset.cases if case.name == "s2"]
     assert [label and label.name for label in s2.labels] == ["liver.nii.gz", None]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "images", "labels"),
+    [
+        (["{n}_raw.png", "{n}_zones.png"], "*_raw*|*_zones*", ["{n}_raw.png"], "{n}_zones.png"),
+        (
+            ["s/{n}/pre/FLAIR.nii.gz", "s/{n}/orig/FLAIR.nii.gz", "s/{n}/wmh.nii.gz"],
+            "*/pre/*|*wmh*",
+            ["FLAIR.nii.gz"],
+            "wmh.nii.gz",
+        ),
+        (
+            ["{n}/pre/FLAIR.nii.gz", "{n}/pre/T1.nii.gz", "{n}/wmh.nii.gz"],
+            "*/pre/*|*/wmh*",
+            ["FLAIR.nii.gz", "T1.nii.gz"],
+            "wmh.nii.gz",
+        ),
+    ],
+)
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_pattern_of_two_sides_tells_what_names_do_not(
+    tmp_path, names, pattern, images, labels, twice
+):
+    root = fill(tmp_path, *[name.format(n=n) for n in N for name in names])
+    folder = tmp_path if twice else None
+    with pytest.raises(MedsegError):
+        discover(root, folder, folder)
+    dataset = discover(root, folder, folder, "*/" * names[0].startswith("s/") + pattern)
+    assert [[path.name for path in case.images] for case in dataset.cases] == [
+        [image.format(n=n) for image in images] for n in N
+    ]
+    for n, case in zip(N, dataset.cases, strict=True):
+        (label,) = case.labels
+        assert label.name == labels.format(n=n)
+        assert str(n) in label.relative_to(root).as_posix()

@@ -182,7 +182,7 @@ def test_a_list_of_channels(tmp_path):
 
 def test_a_list_of_channels_that_only_folders_tell_apart(tmp_path):
     fill(tmp_path, *[f"{k}/{n}.nii.gz" for k in ("t2", "t1", "lab") for n in "abcd"])
-    dataset = discover(listed(tmp_path, {"training": entries}))
+    dataset = discover(listed(tmp_path, {"training": in_folders("t2", "t1")}))
     assert dataset.channel_rule == ChannelRule(kind="outer", keys=("t1", "t2"))
     found = [[path.relative_to(tmp_path).as_posix() for path in c.images] for c in dataset.cases]
     assert found == [[f"t1/{n}.nii.gz", f"t2/{n}.nii.gz"] for n in "abcd"]
