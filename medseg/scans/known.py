@@ -8,6 +8,7 @@ from medseg.scans.formats import suffix_of
 from medseg.scans.names import bare, composed, safe_names
 
 _SHOWN = 3
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _CHANNEL = re.compile(r"_0\d{3}$")
 
 
@@ -78,9 +79,8 @@ def _ends_of(plain: str) -> list[str]:
 
 
 def _unpadded(name: str) -> str:
-    """Without leading zeros, which spreadsheets drop from a mere number."""
-    plain = _plain(name)
-    return plain.lstrip("0") or "0" if plain.isdigit() else plain
+    """Without the leading zeros of its numbers, which spreadsheets drop: `case_1`, `1`."""
+    return _ZEROS.sub("", _plain(name))
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:

@@ -275,3 +275,19 @@ def test_shear_is_read(tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((5, 4, 3), np.int16), geometry.affine), tmp_path / "a.nii")
     found = read_subject(Case("case", (tmp_path / "a.nii",))).geometry
     np.testing.assert_allclose(found.affine, geometry.affine, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "command"),
+    [
+        (b"/annex/objects/MD5E-s1--0.nii.gz\n", "git annex get"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+    ],
+)
+def test_data_that_is_not_there_is_no_damaged_file(tmp_path, content, command):
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(ScanError, match=f"is a pointer to data that is absent.*{command}"):
+        decoding.decode(tmp_path / "a.nii.gz")
+    (tmp_path / "b.nii.gz").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ScanError, match=r"is a link whose target is absent.*git annex get"):
+        decoding.decode_header(tmp_path / "b.nii.gz")
