@@ -95,6 +95,11 @@ _CONTRASTS = frozenset(
 """How contrasts are called, numbers written as #."""
 _VAGUE = word_set("b c# contrast delayed gradient in native opp out post pre t trace")
 """Contrasts that may be visits, classes or anything, where they are called no more than so."""
+_VERSIONS = word_set(
+    "1st 2nd 3rd auto backup checked copy corrected draft edited final first initial junior manual "
+    "new old orig original refined reviewed revised second senior third updated"
+)
+"""What tells versions of a label, or whose it is, and not what it shows."""
 _SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 
 
@@ -239,8 +244,7 @@ def _raters(made: Made) -> Doubt | None:
             names = shown([f"{file.parent.name}/{file.name}" for file in label.files])
             what = f"{image.name} has labels of several raters ({names}): they are no classes"
             one = told[rated[0]]
-            in_name = one in label.parts[rated[0]][0].name.casefold()
-            glob = f"*{one}*" if in_name else f"{one}*/*"
+            glob = _glob_of(one, label.parts[rated[0]][0])
             return Doubt(what, f"choose one, as with --pattern '*|{glob}', or {OWN_NAMES}")
     return None
 
@@ -257,6 +261,23 @@ def _numbered_classes(made: Made) -> Doubt | None:
         f"{what}: they may be raters, visits or pieces, and are not taken for classes",
         f"name them after what they show (liver, spleen), or merge them, or {OWN_NAMES}",
     )
+
+
+def _versions(made: Made) -> Doubt | None:
+    """Labels before and after a correction, or of a first and a second reader."""
+    names = [name for name in made.classes if name != UNNAMED]
+    if len(names) < 2 or not all(_VERSIONS.issuperset(words(name)) for name in names):
+        return None
+    one, file = next((part, files[0]) for part, files in made.matched[0][1].parts.items())
+    return Doubt(
+        f"labels {shown(names)} may be versions or raters, and are not taken for classes",
+        f"choose one, as with --pattern '*|{_glob_of(class_of(one), file)}', or {OWN_NAMES}",
+    )
+
+
+def _glob_of(word: str, file: Path) -> str:
+    """What chooses the labels of a word: in their names, or in that of their folder."""
+    return f"*{word}*" if word in file.name.casefold() else f"{word}*/*"
 
 
 def _whole_and_parts(made: Made) -> Doubt | None:
@@ -286,6 +307,7 @@ DOUBTS: dict[str, Callable[[Made], Doubt | None]] = {
     "masks without the word as channels": _organs,
     "raters": _raters,
     "numbered classes": _numbered_classes,
+    "versions of a label": _versions,
     "a mask of everything beside masks of classes": _whole_and_parts,
 }
 

@@ -114,6 +114,16 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         + [f"labels/p{n}.nii.gz" for n in N],
         "two candidates for one case",
     ),
+    "a first and a second reader": (
+        [f"images/c{n}.png" for n in N]
+        + [f"labels/{r}/c{n}.png" for r in ("first", "second") for n in N],
+        "first, second.* versions or raters",
+    ),
+    "labels before and after correction": (
+        [f"images/c{n}.png" for n in N]
+        + [f"labels/c{n}_{v}.png" for v in ("orig", "corrected") for n in N],
+        "corrected, orig.* versions or raters",
+    ),
     "repeats of one contrast with one label": (
         [f"sub-0{n}/anat/sub-0{n}_run-{r}_T1w.nii.gz" for n in N for r in (1, 2)]
         + [f"derivatives/m/sub-0{n}/anat/sub-0{n}_dseg.nii.gz" for n in N],
