@@ -1,18 +1,24 @@
 """Which files of a folder form a series, what each is, and which of them a user means."""
 
+import filecmp
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from medseg.errors import ScanError, SettingsError
 from medseg.files import machine_error
 from medseg.geometry import Geometry, Size
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
-from medseg.scans.dicom.header import SUFFIXES, is_dicom
+from medseg.scans.dicom.header import SUFFIXES, is_dicom, reading
+from medseg.scans.dicom.kinds import Kind
+from medseg.scans.dicom.pixels import decoded_frames
 from medseg.scans.dicom.volumes import Volume, as_geometry, volumes
 from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
 from medseg.scans.names import natural_key
@@ -20,6 +26,7 @@ from medseg.scans.names import natural_key
 _LISTED = 30
 _UID = re.compile(r"(?:\d+\.){4,}\d+")
 _OTHERS = frozenset(IMAGE_SUFFIXES) - frozenset(SUFFIXES)
+_DAMAGED = ("damaged, or not really a DICOM file", "copy or export it again")
 _NEVER = frozenset([".txt", ".json", ".csv", ".xml", ".zip", ".gz", ".pdf", ".py", ".md", ".html"])
 
 
@@ -37,6 +44,7 @@ class Series:
         name: What to call it: of the user's own folder and file names and the series' number.
         notes: What a user should know of how it is read, and the detail of this one.
         problem: Why it cannot be read, and what to do; nothing where it can.
+        of_another: Whether it is a broken file, most likely a slice of a series beside it.
     """
 
     first: Path
@@ -48,6 +56,12 @@ class Series:
     name: str = ""
     notes: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
+    of_another: bool = False
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it is a file that nobody can tell anything of."""
+        return self.facts.kind.what == "other" and not self.facts.kind.words
 
     @property
     def is_labels(self) -> bool:
@@ -91,24 +105,6 @@ class Series:
             raise ScanError(self.shown, *self.problem)
 
 
-def may_be_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its first bytes, unless its suffix says that it is not.
-
-    Raises:
-        MachineError: If the machine fails: a slice that it did not read is not a missing one.
-    """
-    suffix = suffix_of(path)
-    if path.name.startswith(".") or suffix in _OTHERS or suffix in _NEVER:
-        return False
-    try:
-        return path.is_file() and is_dicom(path)
-    except OSError as error:
-        failed = machine_error(error, path.name)
-        if failed is not None:
-            raise failed from error
-        return False
-
-
 def series_in(folder: Path) -> tuple[Series, ...]:
     """The series whose files lie directly in a folder, in natural order. Reads headers only.
 
@@ -116,16 +112,9 @@ def series_in(folder: Path) -> tuple[Series, ...]:
 
     Raises:
         OSError: If the folder cannot be listed.
-        MachineError: If the machine fails.
+        MachineError: If the machine fails: a slice that it did not read is not a missing one.
     """
-    entries: list[tuple[str, int, int]] = []
-    with os.scandir(folder) as found:
-        for entry in found:
-            if entry.is_file():
-                status = entry.stat()
-                entries.append((entry.name, status.st_size, status.st_mtime_ns))
-    entries.sort(key=lambda entry: natural_key(entry[0]))
-    return _listed(folder, tuple(entries))
+    return _look_into(folder).series
 
 
 def series_of(path: Path) -> Series:
@@ -134,19 +123,103 @@ def series_of(path: Path) -> Series:
     Raises:
         ScanError: If it is no DICOM file.
         OSError: If its folder cannot be listed.
+        MachineError: As `series_in`.
     """
     place = path.parent / path.name
-    for series in series_in(path.parent):
-        if place in series.files or place in series.copies:
-            return series
+    listing = _LISTINGS.get(path.parent)
+    if listing is None or not listing.holds_for(place):
+        listing = _look_into(path.parent)
+    series = listing.of_file.get(place)
+    if series is not None:
+        return series
     if not path.is_file():
         raise ScanError(path.name, f"no such file in {path.parent}", "check the path")
-    raise ScanError(path.name, "damaged, or not really a DICOM file", "copy or export it again")
+    raise ScanError(path.name, *_DAMAGED)
 
 
-@lru_cache(maxsize=64)
-def _listed(folder: Path, entries: tuple[tuple[str, int, int], ...]) -> tuple[Series, ...]:
-    facts = [facts_of(path) for name, *_ in entries if may_be_dicom(path := folder / name)]
+class _Status(NamedTuple):
+    """What changes when a file does, or a folder."""
+
+    size: int
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What a folder holds, for as long as it stays as it is.
+
+    A scan of thousands of files asks for each of them: none of them looks at all others again.
+
+    Attributes:
+        series: In order.
+        of_file: File -> the series that it is a part of, or a copy of.
+        statuses: Of all its files.
+        folder: Of itself, which changes when a file comes, goes or is replaced.
+        settled: Whether it was old enough when it was looked at for the next change to show.
+    """
+
+    series: tuple[Series, ...]
+    of_file: dict[Path, Series]
+    statuses: dict[str, _Status]
+    folder: _Status
+    settled: bool
+
+    def holds_for(self, path: Path) -> bool:
+        """Whether what it says of a file is still so."""
+        return (
+            self.settled
+            and self.folder == _status(path.parent.stat())
+            and path.name in self.statuses
+            and self.statuses[path.name] == _status(path.stat())
+        )
+
+
+_LISTINGS: dict[Path, _Listing] = {}
+_MOST_LISTINGS = 64
+_SETTLED_NS = 10**9
+
+
+def _look_into(folder: Path) -> _Listing:
+    own, now = _status(folder.stat()), time.time_ns()
+    with os.scandir(folder) as found:
+        statuses = {entry.name: _status(entry.stat()) for entry in found if entry.is_file()}
+    known = _LISTINGS.get(folder)
+    if known is not None and known.statuses == statuses:
+        series, of_file = known.series, known.of_file
+    else:
+        series = _listed([folder / name for name in sorted(statuses, key=natural_key)])
+        of_file = {file: one for one in series for file in (*one.copies, *one.files)}
+    settled = 0 <= own.changed_ns <= now - _SETTLED_NS
+    listing = _Listing(series, of_file, statuses, own, settled)
+    while len(_LISTINGS) >= _MOST_LISTINGS:
+        _LISTINGS.pop(next(iter(_LISTINGS)), None)
+    _LISTINGS[folder] = listing
+    return listing
+
+
+def _status(found: os.stat_result) -> _Status:
+    return _Status(found.st_size, found.st_mtime_ns)
+
+
+def _looked_at(path: Path) -> Facts | None:
+    """What a file's header says, or why it cannot be read; nothing for a file of another kind."""
+    suffix = suffix_of(path)
+    if path.name.startswith(".") or suffix in _OTHERS or suffix in _NEVER:
+        return None
+    try:
+        if is_dicom(path):
+            return facts_of(path)
+    except OSError as error:
+        failed = machine_error(error, path.name)
+        if failed is not None:
+            raise failed from error
+        problem = (f"cannot be read ({error.strerror})", "check its permissions")
+        return Facts(path, Kind("other"), problem=problem)
+    return Facts(path, Kind("other"), problem=_DAMAGED) if suffix in SUFFIXES else None
+
+
+def _listed(paths: Sequence[Path]) -> tuple[Series, ...]:
+    facts = [one for one in map(_looked_at, paths) if one is not None]
     found: list[Series] = []
     groups: dict[tuple[object, ...], list[Facts]] = {}
     for one in facts:
@@ -156,12 +229,28 @@ def _listed(folder: Path, entries: tuple[tuple[str, int, int], ...]) -> tuple[Se
         # Without an identifier nothing says what belongs together: each file is for itself.
         alone = one.path if len(one.frames) > 1 or not one.series else None
         pixels = (one.rows, one.columns, one.samples, one.picture)
-        groups.setdefault((one.series, alone, *pixels), []).append(one)
+        groups.setdefault((one.series, one.patient, alone, *pixels), []).append(one)
     for group in groups.values():
         found += _series(group)
     # A folder may hold hundreds: those of one number stay in the order of their files.
     found.sort(key=lambda one: (_rank(one), one.facts.number or 0, natural_key(one.first.name)))
-    return tuple(_named(found))
+    return tuple(_named(tuple(_doubted(found))))
+
+
+def _doubted(found: Sequence[Series]) -> Iterator[Series]:
+    """A file that cannot be read may be a slice of any series beside it, and none is whole then."""
+    broken = [one for one in found if one.is_broken]
+    sliced = any(len(one.files) > 1 for one in found)
+    for one in found:
+        if one.is_broken and sliced:
+            yield replace(one, of_another=True)
+        elif broken and len(one.files) > 1:
+            name, (why, _) = broken[0].first.name, broken[0].problem or _DAMAGED
+            more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+            what = f"may lack a slice: beside it, {name} is no sound file ({why}){more}"
+            yield replace(one, problem=(what, "copy or export that again, or move it elsewhere"))
+        else:
+            yield one
 
 
 def _rank(series: Series) -> int:
@@ -175,12 +264,13 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
     frames: list[Frame] = []
     for one in group:
         # Identifiers alone prove nothing: some who make files anonymous give all the same one.
-        place = one.frames[0].position or one.path
-        original = originals.setdefault((one.instance or one.path, place), one.path)
-        if original == one.path:
-            frames += one.frames
-        else:
+        frame = one.frames[0]
+        own = (one.instance or one.path, frame.position or one.path, frame.order, frame.marks)
+        original = originals.setdefault(own, one.path)
+        if original != one.path and _same_pixels(original, one.path):
             copies.setdefault(original, []).append(one.path)
+        else:
+            frames += one.frames
     found = volumes(frames, group[0].picture)
     if len(found) > 1 and len({frame.path for frame in frames}) == 1:
         # One path stands for one volume: none of them is taken for all.
@@ -210,6 +300,18 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
         )
 
 
+def _same_pixels(one: Path, other: Path) -> bool:
+    """Whether two files show the same, however each of them is written."""
+    if filecmp.cmp(one, other, shallow=False):
+        return True
+    try:
+        with reading(other):
+            pairs = zip(decoded_frames(one), decoded_frames(other), strict=True)
+            return all(np.array_equal(mine, others) for (mine, _), (others, _) in pairs)
+    except ScanError:
+        return False
+
+
 def _named(found: Sequence[Series]) -> Iterator[Series]:
     """Names from what the user wrote: never from what the files say of the patient."""
     several = sum(one.facts.kind.what == "image" for one in found) > 1
@@ -230,7 +332,8 @@ def _named(found: Sequence[Series]) -> Iterator[Series]:
 def _unlike(series: Series) -> str:
     """Series of one number, or without any, are told apart by a few letters of a hash."""
     number = "" if series.facts.number is None else str(series.facts.number)
-    own = f"{series.facts.series}/{series.volume.mark if series.volume else ''}/{series.line}"
+    facts, mark = series.facts, series.volume.mark if series.volume else ""
+    own = f"{facts.series}/{mark}/{series.line}/{facts.patient}/{series.first.name}"
     return f"series{number}-{blake2b(own.encode(), digest_size=3).hexdigest()}"
 
 
@@ -279,17 +382,24 @@ def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 def is_first(path: Path) -> bool:
-    """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan."""
-    try:
-        series = series_of(path)
-    except (ScanError, OSError):
+    """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan.
+
+    A broken file stands for the scan that it was: it is refused where it is read, not passed over.
+
+    Raises:
+        ScanError: If it is no DICOM file.
+        OSError: If its folder cannot be listed.
+        MachineError: As `series_in`.
+    """
+    series = series_of(path)
+    if series.first != path.parent / path.name or series.of_another:
         return False
-    return series.facts.kind.what != "other" and series.first == path.parent / path.name
+    return series.facts.kind.what != "other" or series.is_broken
 
 
 def images_of(paths: Iterable[Path]) -> list[Series]:
     """The series of images among scans of any format, given by their first files."""
-    found = [series_of(path) for path in paths if may_be_dicom(path)]
+    found = [series_of(path) for path in paths if _looked_at(path) is not None]
     return [one for one in found if one.facts.kind.what == "image"]
 
 
