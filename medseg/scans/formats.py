@@ -179,13 +179,13 @@ def _dicom_segments() -> SegmentsModule:
 
 
 def _dicom_series() -> SeriesModule:
-    from medseg.scans.dicom import series
+    from medseg.scans.dicom import folder
 
-    return series
+    return folder
 
 
 def _stands_for_series(path: Path) -> bool:
-    from medseg.scans.dicom.series import is_first
+    from medseg.scans.dicom.folder import is_first
 
     return is_first(path)
 

@@ -1,18 +1,15 @@
-"""Which files of a folder form a series, what each is, and which of them a user means."""
+"""Which files of a folder form a series, and what each of them is."""
 
 import filecmp
-import os
 import re
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from medseg.errors import ScanError, SettingsError
+from medseg.errors import ScanError
 from medseg.files import machine_error
 from medseg.geometry import Geometry, Size
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
@@ -26,7 +23,7 @@ from medseg.scans.names import natural_key
 _LISTED = 30
 _UID = re.compile(r"(?:\d+\.){4,}\d+")
 _OTHERS = frozenset(IMAGE_SUFFIXES) - frozenset(SUFFIXES)
-_DAMAGED = ("damaged, or not really a DICOM file", "copy or export it again")
+DAMAGED = ("damaged, or not really a DICOM file", "copy or export it again")
 _NEVER = frozenset([".txt", ".json", ".csv", ".xml", ".zip", ".gz", ".pdf", ".py", ".md", ".html"])
 
 
@@ -105,104 +102,12 @@ class Series:
             raise ScanError(self.shown, *self.problem)
 
 
-def series_in(folder: Path) -> tuple[Series, ...]:
-    """The series whose files lie directly in a folder, in natural order. Reads headers only.
-
-    Objects that hold no image (reports, plans, directories) come last, with their `problem`.
+def looked_at(path: Path) -> Facts | None:
+    """What a file's header says, or why it cannot be read; nothing for a file of another kind.
 
     Raises:
-        OSError: If the folder cannot be listed.
         MachineError: If the machine fails: a slice that it did not read is not a missing one.
     """
-    return _look_into(folder).series
-
-
-def series_of(path: Path) -> Series:
-    """The series that a file belongs to, be it its first or any other.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-        MachineError: As `series_in`.
-    """
-    place = path.parent / path.name
-    listing = _LISTINGS.get(path.parent)
-    if listing is None or not listing.holds_for(place):
-        listing = _look_into(path.parent)
-    series = listing.of_file.get(place)
-    if series is not None:
-        return series
-    if not path.is_file():
-        raise ScanError(path.name, f"no such file in {path.parent}", "check the path")
-    raise ScanError(path.name, *_DAMAGED)
-
-
-class _Status(NamedTuple):
-    """What changes when a file does, or a folder."""
-
-    size: int
-    changed_ns: int
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """What a folder holds, for as long as it stays as it is.
-
-    A scan of thousands of files asks for each of them: none of them looks at all others again.
-
-    Attributes:
-        series: In order.
-        of_file: File -> the series that it is a part of, or a copy of.
-        statuses: Of all its files.
-        folder: Of itself, which changes when a file comes, goes or is replaced.
-        settled: Whether it was old enough when it was looked at for the next change to show.
-    """
-
-    series: tuple[Series, ...]
-    of_file: dict[Path, Series]
-    statuses: dict[str, _Status]
-    folder: _Status
-    settled: bool
-
-    def holds_for(self, path: Path) -> bool:
-        """Whether what it says of a file is still so."""
-        return (
-            self.settled
-            and self.folder == _status(path.parent.stat())
-            and path.name in self.statuses
-            and self.statuses[path.name] == _status(path.stat())
-        )
-
-
-_LISTINGS: dict[Path, _Listing] = {}
-_MOST_LISTINGS = 64
-_SETTLED_NS = 10**9
-
-
-def _look_into(folder: Path) -> _Listing:
-    own, now = _status(folder.stat()), time.time_ns()
-    with os.scandir(folder) as found:
-        statuses = {entry.name: _status(entry.stat()) for entry in found if entry.is_file()}
-    known = _LISTINGS.get(folder)
-    if known is not None and known.statuses == statuses:
-        series, of_file = known.series, known.of_file
-    else:
-        series = _listed([folder / name for name in sorted(statuses, key=natural_key)])
-        of_file = {file: one for one in series for file in (*one.copies, *one.files)}
-    settled = 0 <= own.changed_ns <= now - _SETTLED_NS
-    listing = _Listing(series, of_file, statuses, own, settled)
-    while len(_LISTINGS) >= _MOST_LISTINGS:
-        _LISTINGS.pop(next(iter(_LISTINGS)), None)
-    _LISTINGS[folder] = listing
-    return listing
-
-
-def _status(found: os.stat_result) -> _Status:
-    return _Status(found.st_size, found.st_mtime_ns)
-
-
-def _looked_at(path: Path) -> Facts | None:
-    """What a file's header says, or why it cannot be read; nothing for a file of another kind."""
     suffix = suffix_of(path)
     if path.name.startswith(".") or suffix in _OTHERS or suffix in _NEVER:
         return None
@@ -215,11 +120,16 @@ def _looked_at(path: Path) -> Facts | None:
             raise failed from error
         problem = (f"cannot be read ({error.strerror})", "check its permissions")
         return Facts(path, Kind("other"), problem=problem)
-    return Facts(path, Kind("other"), problem=_DAMAGED) if suffix in SUFFIXES else None
+    return Facts(path, Kind("other"), problem=DAMAGED) if suffix in SUFFIXES else None
 
 
-def _listed(paths: Sequence[Path]) -> tuple[Series, ...]:
-    facts = [one for one in map(_looked_at, paths) if one is not None]
+def series_among(paths: Sequence[Path]) -> tuple[Series, ...]:
+    """The series that files of one folder make, in natural order; what is no image comes last.
+
+    Raises:
+        MachineError: If the machine fails.
+    """
+    facts = [one for one in map(looked_at, paths) if one is not None]
     found: list[Series] = []
     groups: dict[tuple[object, ...], list[Facts]] = {}
     for one in facts:
@@ -245,7 +155,7 @@ def _doubted(found: Sequence[Series]) -> Iterator[Series]:
         if one.is_broken and sliced:
             yield replace(one, of_another=True)
         elif broken and len(one.files) > 1:
-            name, (why, _) = broken[0].first.name, broken[0].problem or _DAMAGED
+            name, (why, _) = broken[0].first.name, broken[0].problem or DAMAGED
             more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
             what = f"may lack a slice: beside it, {name} is no sound file ({why}){more}"
             yield replace(one, problem=(what, "copy or export that again, or move it elsewhere"))
@@ -341,90 +251,3 @@ def _stem(path: Path) -> str:
     """A file's own name, unless it is an identifier."""
     stem = path.name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else path.name
     return "" if _UID.search(stem) else stem
-
-
-def named_path(path: Path) -> Path:
-    """The path that a scan's name is taken from, without suffix.
-
-    A series that has a folder to itself is called like the folder (`case1` for
-    `case1/0001.dcm`), one of several like the folder and its number (`case1/series4`), a single
-    file like the file.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-    """
-    return series_of(path).called
-
-
-def first_file(path: Path) -> Path:
-    """The path that stands for the series a file belongs to.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
-    return series_of(path).first
-
-
-def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
-    """What a user should know of how a file is read, and the detail of this one.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
-    series = series_of(path)
-    if not series.is_labels:
-        return series.notes
-    from medseg.scans.dicom.segmentation import segment_notes
-
-    return segment_notes(path)
-
-
-def is_first(path: Path) -> bool:
-    """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan.
-
-    A broken file stands for the scan that it was: it is refused where it is read, not passed over.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-        MachineError: As `series_in`.
-    """
-    series = series_of(path)
-    if series.first != path.parent / path.name or series.of_another:
-        return False
-    return series.facts.kind.what != "other" or series.is_broken
-
-
-def images_of(paths: Iterable[Path]) -> list[Series]:
-    """The series of images among scans of any format, given by their first files."""
-    found = [series_of(path) for path in paths if _looked_at(path) is not None]
-    return [one for one in found if one.facts.kind.what == "image"]
-
-
-def chosen(paths: Iterable[Path], wanted: str) -> list[Path]:
-    """Of the paths that stand for series, those that the user means.
-
-    Args:
-        paths: First files of series; files of other formats are not series, and left out.
-        wanted: A series' number, its identifier, its name, or a part of its description. Several
-            may fit, such as one of each patient.
-
-    Raises:
-        SettingsError: If none fits; it lists them.
-    """
-    images = images_of(paths)
-    text = wanted.strip().casefold()
-    exact = [
-        one
-        for one in images
-        if text in (str(one.facts.number), one.facts.series.casefold(), one.name.casefold())
-    ]
-    fitting = exact or [one for one in images if text and text in one.description.casefold()]
-    if not fitting:
-        listed = "; ".join(one.line for one in images[:_LISTED]) or "no DICOM series"
-        more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
-        what = f"fits none of the inputs: {listed}{more}"
-        raise SettingsError(f"series = {wanted}", what, "give a number, or a part of a description")
-    return [one.first for one in fitting]

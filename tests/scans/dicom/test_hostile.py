@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from medseg.errors import MachineError, ScanError
 from medseg.scans.decode import decode
-from medseg.scans.dicom.series import series_in
+from medseg.scans.dicom.folder import series_in
 from medseg.scans.formats import is_scan
 from tests.scans.dicom.objects import (
     CT,

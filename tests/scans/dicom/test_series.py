@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from medseg.errors import ScanError, SettingsError
 from medseg.scans.decode import decode, decode_header
-from medseg.scans.dicom.series import chosen, series_in, series_of
+from medseg.scans.dicom.folder import chosen, series_in, series_of
 from medseg.scans.formats import files_of, first_file, is_scan, named_path
 from tests.scans.dicom.objects import (
     CR,
