@@ -209,6 +209,7 @@ def _measure(case: Case, digest: str, known: Known) -> Measured:
             yield layer.values
 
     facts = case_facts(subject, values())
+    known.digests.check_unchanged(case, digest)
     images = tuple(known.digests.of(path) for path in case.images)
     facts = facts.model_copy(update={"digest": digest, "image_digests": images})
     measured = Measured(facts=facts, warnings=tuple(warnings))

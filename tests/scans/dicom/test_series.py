@@ -381,6 +381,15 @@ def test_slices_without_a_position_are_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_last_slice_without_a_direction_is_no_shorter_scan(tmp_path: Path) -> None:
+    *_, last = save_series(tmp_path, ramp(4, 5, 4))
+    one = dcmread(last)
+    del one.ImageOrientationPatient
+    one.save_as(last)
+    with pytest.raises(ScanError, match="1 of its 4 slices do not say where they lie"):
+        read(tmp_path)
+
+
 def test_pictures_are_each_for_themselves(tmp_path: Path) -> None:
     """Two views of a chest, with one series' identifier."""
     views = [ramp(5, 6, kind=np.uint16, seed=seed) for seed in range(2)]
