@@ -102,9 +102,10 @@ class FileDigests:
 
 def _unreadable(path: Path, error: OSError) -> Exception:
     reason = error.strerror or str(error)
-    return machine_error(error, path.name) or ScanError(
-        path.name, f"cannot be read ({reason})", "restore or remove it"
-    )
+    denied = isinstance(error, PermissionError)
+    remedy = "check its permissions" if denied else "restore or remove it"
+    failed = machine_error(error, path.name)
+    return failed or ScanError(path.name, f"cannot be read ({reason})", remedy)
 
 
 def _hash(path: Path) -> str:

@@ -133,6 +133,30 @@ def test_damage_to_what_is_kept_costs_the_damaged_lines_only(cases, tmp_path, re
     assert read == []
 
 
+def test_a_number_that_a_disk_got_wrong_is_measured_again(cases, tmp_path):
+    before = measure_cases(cases[:1], tmp_path / "kept")
+    facts = tmp_path / "kept" / "facts.jsonl"
+    content = facts.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(content), 30):
+        damaged = bytearray(content)
+        damaged[place] = ord("7") if content[place] != ord("7") else ord("3")
+        facts.write_bytes(damaged)
+        assert measure_cases(cases[:1], tmp_path / "kept") == before
+
+
+def test_what_is_kept_and_cannot_be_opened_is_not_absent(cases, tmp_path, monkeypatch):
+    """All cases would be read again, for one moment without a free file."""
+    measure_cases(cases[:1], tmp_path / "kept")
+
+    def fail(path: Path):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(MachineError, match="too many open files"):
+        measure_cases(cases[:1], tmp_path / "kept")
+
+
 def test_broken_cases_are_left_out_by_name_in_order_and_tried_again(cases, tmp_path, read):
     for index in (5, 1):
         cases[index].images[0].write_bytes(b"broken")
