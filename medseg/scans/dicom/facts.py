@@ -157,7 +157,7 @@ def _understood(path: Path, header: "Dataset") -> Facts:
     rows, columns = whole_of(header, "Rows"), whole_of(header, "Columns")
     kind = kind_of(storage, rows > 0 and columns > 0)
     if kind.what == "other":
-        what = f"holds {kind.words}, not an image" if kind.words else "has lost its pixels"
+        what = f"holds {kind.words}, not an image" if kind.words else "holds no pixels"
         return Facts(path, kind, problem=(what, kind.remedy or "copy or export it again"))
     number = value_of(header, "SeriesNumber")
     modality = text_of(header, "Modality")
