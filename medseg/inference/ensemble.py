@@ -6,10 +6,15 @@ from pathlib import Path
 import torch
 
 from medseg.errors import MedsegError
-from medseg.inference.predictor import Prediction, Predictor, predict_together
+from medseg.inference.predictor import (
+    Prediction,
+    Predictor,
+    predict_together,
+    segment_together,
+)
 from medseg.machine import available_memory_bytes
 from medseg.runs import ModelCard, load_model, model_files
-from medseg.scans.case import Case
+from medseg.scans.case import Case, Subject
 from medseg.scans.channels import ChannelRule
 
 
@@ -27,6 +32,11 @@ class Ensemble:
     def predict(self, case: Case, *, with_probabilities: bool = False) -> Prediction:
         """As `Predictor.predict`."""
         return predict_together(self.members, case, with_probabilities=with_probabilities)
+
+    def segment(self, subject: Subject, *, with_probabilities: bool = False) -> Prediction:
+        """As `predict`, of a scan that is in memory already."""
+        case = Case(subject.name, (Path(subject.name),))
+        return segment_together(self.members, case, subject, with_probabilities=with_probabilities)
 
 
 def load_predictor(

@@ -121,6 +121,17 @@ def predict_together(
         ScanError: As `Predictor.predict`.
     """
     subject = read_subject(case, with_label=False)
+    return segment_together(members, case, subject, with_probabilities=with_probabilities)
+
+
+def segment_together(
+    members: Sequence[Predictor], case: Case, subject: Subject, *, with_probabilities: bool = False
+) -> Prediction:
+    """`predict_together` of a scan that was read before; the case gives names for what is said.
+
+    Raises:
+        ScanError: As `Predictor.predict`.
+    """
     doubts: list[str] = []
     for member in members:
         if subject.geometry.world == member.plan.world:
