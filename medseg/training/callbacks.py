@@ -9,12 +9,13 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from medseg.errors import TrainingError
 from medseg.progress import Progress
 from medseg.runs import Run
+from medseg.training.average import Average
 from medseg.training.schedule import Budget
 from medseg.training.task import Task
 from medseg.training.validation import ValidationCase, Validator, mean_dice
@@ -157,7 +158,7 @@ class Monitor(Callback):
 
     Args:
         validator: Scores cases with the task's network.
-        averaging: Holds the averaged weights.
+        average: Puts itself in the place of the weights.
         budget: Told what the last validation will take.
         on_best: Called, with the averaged weights in place, when the mean Dice was never higher.
         display: Told the Dice.
@@ -166,12 +167,12 @@ class Monitor(Callback):
     def __init__(
         self,
         validator: Validator,
-        averaging: EMAWeightAveraging,
+        average: Average,
         budget: Budget,
         on_best: Callable[[], None],
         display: Display,
     ) -> None:
-        self._validator, self._averaging, self._budget = validator, averaging, budget
+        self._validator, self._average, self._budget = validator, average, budget
         self._on_best, self._display = on_best, display
         self._subset: tuple[ValidationCase, ...] = validator.cases[:1]
         self._case_s = 0.0
@@ -200,7 +201,7 @@ class Monitor(Callback):
             return
         assert isinstance(pl_module, Task)
         first = not self._case_s
-        with self._averaged(trainer, pl_module):
+        with self._averaged(pl_module):
             dice = self._score()
             mean = sum(dice.values()) / max(len(dice), 1)
             if first:
@@ -215,15 +216,14 @@ class Monitor(Callback):
         self._display.dice = f", Dice {mean:.3f}"
 
     @contextmanager
-    def _averaged(self, trainer: lightning.Trainer, task: Task) -> Generator[None, None, None]:
-        """Exchange the weights by their average; the callback's own hooks do it."""
-        self._averaging.on_validation_epoch_start(trainer, task)
-        task.network.eval()
-        try:
-            yield
-        finally:
-            task.network.train()
-            self._averaging.on_validation_epoch_end(trainer, task)
+    def _averaged(self, task: Task) -> Generator[None, None, None]:
+        """The network as it would predict now."""
+        with self._average.swapped():
+            task.network.eval()
+            try:
+                yield
+            finally:
+                task.network.train()
 
     def _score(self) -> dict[str, float]:
         """Mean Dice per class; learns what a case costs, and what all of them will."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
@@ -29,6 +29,7 @@ from medseg.plan.plan import Plan
 from medseg.prepare.prepared import StoredCase
 from medseg.progress import Progress
 from medseg.runs import Run
+from medseg.training.average import Average
 from medseg.training.callbacks import Checkpoint, Display, Ending
 from medseg.training.record import JsonLines, forget_after
 from medseg.training.schedule import Budget
@@ -73,7 +74,7 @@ class Loop:
     begun: Begun | None
 
 
-Watch = Callable[[EMAWeightAveraging, Display], Sequence[Callback]]
+Watch = Callable[[Average, Display], Sequence[Callback]]
 """Callbacks that look at the average of the weights as training goes."""
 
 
@@ -96,7 +97,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         if budget.position(begun.step) >= 1:
             _take_average(loop.network, begun.checkpoint)
             return False
-    averaging = EMAWeightAveraging(decay=hparams.ema_decay)
+    average = Average(loop.network, hparams.ema_decay)
     ending = Ending(budget)
     display = Display(progress, budget)
     task = Task(
@@ -108,8 +109,8 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         hparams.seed,
     )
     # In this order: the end is known, then the average is made, looked at and saved.
-    watching = watch(averaging, display)
-    callbacks = [ending, averaging, *watching, Checkpoint(loop.run), display]
+    watching = watch(average, display)
+    callbacks = [ending, average, *watching, Checkpoint(loop.run), display]
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
     sampler = PatchSampler(loop.cases, plan, hparams.seed)
@@ -125,7 +126,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
 
 
 def _take_average(network: Learner, checkpoint: Path) -> None:
-    """Load what the averaging callback put in the place of a checkpoint's weights."""
+    """Load what `Average` put in the place of a checkpoint's weights."""
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     own = "network."
     network.load_state_dict(

@@ -40,8 +40,8 @@ class Segmentation:
         """
         interrupted = optimise(
             self.loop,
-            lambda averaging, display: [
-                Monitor(self.validator, averaging, self.loop.budget, self._save, display)
+            lambda average, display: [
+                Monitor(self.validator, average, self.loop.budget, self._save, display)
             ],
             progress,
         )

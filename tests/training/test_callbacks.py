@@ -1,5 +1,5 @@
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -170,13 +170,14 @@ class Cases:
 class Averaging:
     """Exchanges 1 (the weights that learn) for 2 (their average) and back."""
 
-    def on_validation_epoch_start(self, trainer, task):
-        del trainer
-        task.network.weight.data.fill_(2.0)
+    def __init__(self, network):
+        self._network = network
 
-    def on_validation_epoch_end(self, trainer, task):
-        del trainer
-        task.network.weight.data.fill_(1.0)
+    @contextmanager
+    def swapped(self):
+        self._network.weight.data.fill_(2.0)
+        yield
+        self._network.weight.data.fill_(1.0)
 
 
 class Monitored:
@@ -191,7 +192,8 @@ class Monitored:
         optimisation = Optimisation(1e-3, 0.0, 0.0)
         self.task = Task(network, None, None, optimisation, self.budget, 0)
         self.display = Display(Spoken(), self.budget)
-        self.monitor = Monitor(self.validator, Averaging(), self.budget, self._keep, self.display)
+        average = Averaging(network)
+        self.monitor = Monitor(self.validator, average, self.budget, self._keep, self.display)
         self.trainer = trainer_at()
         self.budget.start()
 
