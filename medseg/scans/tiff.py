@@ -114,9 +114,11 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
         whole = [series for series in tiff.series if not _aside(series)]
         if len(whole) != 1:
             found = ", ".join("x".join(map(str, series.shape)) for series in whole[:4])
-            what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
+            found += ", ..." * (len(whole) > 4)
+            what = f"holds {len(whole)} separate images ({found}), one can be read"
             what = what if whole else "holds no image"
-            raise ScanError(path.name, what, "save each as a file of its own")
+            remedy = "save each as a file of its own, or all as one array if they are slices"
+            raise ScanError(path.name, what, remedy if whole else _AGAIN)
         if tiff.is_ome and whole[0].kind != "ome":
             what = "its OME description speaks of pages in other files, or cannot be followed"
             raise ScanError(path.name, what, "export all pages into one file")

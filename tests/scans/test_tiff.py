@@ -172,7 +172,7 @@ def test_what_may_be_two_things_is_refused_with_both(tmp_path):
     with tifffile.TiffWriter(path) as writer:
         writer.write(STACK[0], metadata=None)
         writer.write(STACK[0, :11, :9], metadata=None)
-    assert "holds 2 images of different kinds (40x30, 11x9)" in refusal(path)
+    assert "holds 2 separate images (40x30, 11x9)" in refusal(path)
 
 
 def test_smaller_copies_and_thumbnails_are_no_images(tmp_path):
