@@ -91,6 +91,9 @@ def _check(name: str, segments: Sequence[Segment], names: Sequence[str], layers:
         if not 0 <= segment.layer < layers:
             what = f"its segment '{segment.name}' is in layer {segment.layer} of {layers}"
             raise ScanError(name, what, "save it again")
+        if segment.value == 0:
+            what = f"its segment '{segment.name}' has the value 0, which is that of nothing"
+            raise ScanError(name, what, "save it again")
         other = taken.setdefault((segment.layer, segment.value), segment.name)
         if other != segment.name:
             what = f"its segments '{other}' and '{segment.name}' have the value {segment.value}"
