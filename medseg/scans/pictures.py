@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile
 
 from medseg.errors import MedsegError, ScanError
 from medseg.geometry import Geometry
@@ -23,7 +23,7 @@ _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 _JPEG = ("JPEG", "MPO")
 _ORIENTATION = 274
 _AGAIN = "copy or export it again"
-_MOST = 1 << 14
+_MOST_RAW, _MOST = 8, 1 << 14
 """Pixels that a stored byte can give: LZW gives most, 4096 for each of its codes of 12 bits."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = ("1", "L", "LA", "P", "PA", "I;16", "I", "RGB", "RGBA", "CMYK")
@@ -101,10 +101,11 @@ def _opened(path: Path) -> Generator[Image.Image, None, None]:
             yield image
 
 
-def _check_filled(path: Path, image: Image.Image) -> None:
+def _check_filled(path: Path, image: ImageFile.ImageFile) -> None:
     """Whether what is stored can fill it: GIF and BMP are laid out before they are decoded."""
     stored = path.stat().st_size
-    if stored * _MOST < math.prod(image.size):
+    raw = any(tile.codec_name == "raw" for tile in image.tile)
+    if stored * (_MOST_RAW if raw else _MOST) < math.prod(image.size):
         what = f"cut short: its header announces {image.width}x{image.height} pixels, "
         raise ScanError(path.name, f"{what}{stored} bytes are stored", _AGAIN)
 

@@ -188,6 +188,13 @@ def _roles(name: str, series: TiffPageSeries) -> _Roles:
     if samples is not None and channels is not None:
         what = f"both channels and colours ({sizes}), one of both can be read"
         raise ScanError(name, what, "split it")
+    if samples == 0 and series.kind == "shaped" and _keyframe(series).extrasamples:
+        count = series.shape[0]
+        what = (
+            f"{count} planes ({sizes}), which may be {count} slices or channels, or else colours "
+            "with transparency, as tifffile calls them unasked"
+        )
+        raise ScanError(name, what, "save it with photometric='minisblack', or without alpha")
     if slices and series.kind == "shaped":
         _check_turned(name, series, slices[0], found)
     return _Roles(found["Y"], found["X"], slices[0] if slices else None, channels, samples)

@@ -186,6 +186,14 @@ def test_a_picture_that_its_bytes_cannot_fill_is_refused_unread(tmp_path):
     assert "cut short: its header announces 32896x32781 pixels" in refusal(tmp_path / "a.gif")
 
 
+def test_a_bitmap_that_its_bytes_cannot_fill_is_refused_unread(tmp_path):
+    Image.new("L", (COLUMNS, ROWS)).save(tmp_path / "a.bmp")
+    raw = bytearray((tmp_path / "a.bmp").read_bytes())
+    raw[18:26] = struct.pack("<ii", 1000, 1000)
+    (tmp_path / "a.bmp").write_bytes(raw)
+    assert "cut short: its header announces 1000x1000 pixels" in refusal(tmp_path / "a.bmp")
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".bmp", ".jpg"])
 def test_an_empty_picture_compresses_well_and_is_whole(tmp_path, suffix):
     Image.new("1" if suffix == ".png" else "L", (4000, 3000)).save(tmp_path / f"a{suffix}")
