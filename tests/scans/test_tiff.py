@@ -166,7 +166,8 @@ def test_what_may_be_two_things_is_refused_with_both(tmp_path):
     assert "its axes (Q 4, Q 2, Y 40, X 30) may be slices or channels" in line
     line = refusal(saved(path, RANDOM.integers(0, 9, (40, 30, 5), dtype=np.uint8)))
     assert "40 pages of 30 rows of 5 pixels, or else 40 rows of 30 pixels of 5 channels" in line
-    line = refusal(saved(path, RANDOM.integers(0, 9, (4, 40, 30), dtype=np.uint8)))
+    planes = RANDOM.integers(0, 9, (4, 40, 30), dtype=np.uint8)
+    line = refusal(saved(path, planes, photometric="rgb", planarconfig="separate"))
     assert "may be 4 slices or channels, or else colours with transparency" in line
     colours = RANDOM.integers(0, 9, (4, 40, 30, 3), dtype=np.uint8)
     line = refusal(saved(path, colours, imagej=True, metadata={"axes": "CYXS"}))
