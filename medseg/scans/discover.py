@@ -87,8 +87,11 @@ def discover(
             dataset = _two_folders(images, labels, Pattern(pattern), missing_masks)
         else:
             dataset = _one_folder(data, Pattern(pattern), missing_masks)
-        cases, values = name_segments(dataset.cases)
-        return dataset if values is None else replace(dataset, cases=cases, class_values=values)
+        named = name_segments(dataset.cases)
+        if named.values is None:
+            return dataset
+        notes = (*dataset.notes, *named.notes)
+        return replace(dataset, cases=named.cases, class_values=named.values, notes=notes)
     except OSError as error:
         raise _unseen(error) from error
 
