@@ -9,8 +9,8 @@ import pytest
 
 from medseg.cli import main
 from medseg.geometry import Geometry
-from medseg.scans.phantom import ORGANS
 from medseg.scans.decode import decode_header
+from medseg.scans.phantom import ORGANS
 from medseg.scans.write import write_image, write_label_map
 
 CLASSES = [f"{name}={value}" for name, value in ORGANS.items()]
