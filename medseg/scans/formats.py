@@ -197,9 +197,9 @@ def _dicom_series() -> SeriesModule:
 
 
 def _dicom_notes() -> NotesModule:
-    from medseg.scans.dicom import series
+    from medseg.scans.dicom import folder
 
-    return series
+    return folder
 
 
 def _stands_for_series(path: Path) -> bool:
