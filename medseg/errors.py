@@ -65,6 +65,13 @@ class MachineError(MedsegError):
         self.passing = passing
 
 
+class Stopped(KeyboardInterrupt):
+    """The system asked for an end, as queues do when the time of a job is over (SIGTERM, SIGUSR1).
+
+    What was learned is saved. Where Ctrl-C would pass, this passes too.
+    """
+
+
 def _line(error: MedsegError) -> str:
     said = ": ".join(part for part in (error.subject, error.what) if part)
     return "; ".join(part for part in (said, error.remedy) if part)
