@@ -222,6 +222,11 @@ def _resume(run: Run, hparams: HParams, device: str, progress: Progress) -> _Rea
             f"has used its budget of {_length(plan, hparams)}",
             "make it longer with --steps or --time-budget, or start a new run without --resume",
         )
+    source = hparams.images or hparams.data
+    if not source.exists():
+        name = "images" if hparams.images else "data"
+        what, remedy = "where its data lay, is gone", f"say with --{name} where it lies now"
+        raise SettingsError(f"{name} = {source}", what, remedy)
     found = survey(hparams, prepared_in(run), progress, parts)
     # What it learned is in the checkpoint; where it started from may be gone.
     network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
