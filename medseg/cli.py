@@ -48,8 +48,9 @@ class PredictOptions(Settings):
     """Scans: files, folders or globs."""
     series: str | None = None
     """Of DICOM series only those with this number, name or part of a description. None: each."""
-    model: Path | None = None
-    """Run folder or model file. None: the newest run in `runs`."""
+    model: tuple[Path, ...] = ()
+    """Run folder or model file, or several, whose class probabilities are averaged; the folder of
+    a training of all folds stands for each of them. None: the newest run in `runs`."""
     output: Path | None = None
     """Folder, in which each scan keeps its name, or a file for a single scan. None: scan_seg.nii.gz
     for scan.nii.gz, in the working directory."""
@@ -158,14 +159,14 @@ def predict(program: str, argv: Sequence[str]) -> int:
     import torch
 
     from medseg.console import Terminal
+    from medseg.inference.ensemble import load_predictor
     from medseg.inference.job import predict_inputs
-    from medseg.inference.predictor import load_predictor
     from medseg.machine import keep_freed_memory, pick_device
     from medseg.runs import latest_run
 
     keep_freed_memory()
     predictor, rule = load_predictor(
-        options.model or latest_run(Path("runs")),
+        options.model or (latest_run(Path("runs")),),
         torch.device(pick_device(options.device)),
         overlap=options.overlap,
         tta=options.tta,

@@ -28,6 +28,7 @@ from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Plan
 from medseg.records import Frozen
 from medseg.scans.channels import ChannelRule
+from medseg.scans.names import natural_key
 
 _DESCRIPTION = "medseg"
 _UNFIT = (
@@ -324,6 +325,32 @@ def _aliases(network: nn.Module) -> set[str]:
     return names(once=False) - names(once=True)
 
 
+FOLD = "fold_{}"
+"""A fold's run in the folder of a training of all folds."""
+
+
+def model_files(path: Path) -> tuple[Path, ...]:
+    """The model file of a run folder, those of all its folds, or `path` if it is a file.
+
+    Raises:
+        MedsegError: If there is none.
+    """
+    files = (path,)
+    if path.is_dir():
+        own = Run(path).model
+        folds = sorted(path.glob(FOLD.format("*")), key=lambda fold: natural_key(fold.name))
+        files = (own,) if own.is_file() else tuple(Run(fold).model for fold in folds)
+    files = tuple(file for file in files if file.is_file())
+    if not files:
+        if path.is_dir() and Run(path).state is State.BEGUN:
+            remedy = f"go on with `train --resume --output {path}`, or name another run"
+            raise MedsegError(f"model = {path}", "its training has saved none yet", remedy)
+        raise MedsegError(
+            f"model = {path}", "no model file there", "name a run folder or a .safetensors file"
+        )
+    return files
+
+
 def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
     """Read a model file, or the one of a run folder.
 
@@ -331,14 +358,10 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
         MedsegError: If there is none, or it is not one of ours, or does not hold together.
         MachineError: If the machine fails to read it, such as for want of memory.
     """
-    file = Run(path).model if path.is_dir() else path
-    if not file.is_file():
-        if path.is_dir() and Run(path).state is State.BEGUN:
-            remedy = f"go on with `train --resume --output {path}`, or name another run"
-            raise MedsegError(f"model = {path}", "its training has saved none yet", remedy)
-        raise MedsegError(
-            f"model = {path}", "no model file there", "name a run folder or a .safetensors file"
-        )
+    file, *others = model_files(path)
+    if others:
+        remedy = f"name one of them, such as {file.parent}"
+        raise MedsegError(f"model = {path}", f"holds {1 + len(others)} models", remedy)
     try:
         with safe_open(file, framework="pt") as stored:
             description = (stored.metadata() or {}).get(_DESCRIPTION, "")

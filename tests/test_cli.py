@@ -183,7 +183,7 @@ def test_mirroring_without_axes_is_said_to_change_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     plans = iter([plan_for_tests(), plan_for_tests(flip_axes=(0,))])
-    load = "medseg.inference.predictor.load_predictor"
+    load = "medseg.inference.ensemble.load_predictor"
     monkeypatch.setattr(
         load,
         lambda *_, **__: (types.SimpleNamespace(plan=next(plans), predict=print), ChannelRule()),

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from medseg.errors import MedsegError, SettingsError
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
+from medseg.inference.ensemble import load_predictor
 from medseg.inference.job import predict_inputs
-from medseg.inference.predictor import load_predictor
 from medseg.plan.plan import Plan
 from medseg.progress import Silent
 from medseg.runs import Run, latest_run, load_model
@@ -112,7 +112,7 @@ def test_it_learns_what_no_threshold_finds(run):
 
 def test_a_prediction_lies_on_the_grid_of_its_scan(run, dim, tiny_dataset, tmp_path):
     suffix = ".png" if dim == 2 else ".nii.gz"
-    predictor, rule = load_predictor(run.folder, torch.device("cpu"))
+    predictor, rule = load_predictor([run.folder], torch.device("cpu"))
     inputs = [str(tiny_dataset / "images")]
     outcomes = predict_inputs(inputs, predictor, rule, tmp_path, Silent())
     assert [outcome.failure for outcome in outcomes] == [None] * 5
@@ -261,7 +261,7 @@ def test_masks_that_overlap_come_back_as_masks(dim, tmp_path):
     hparams = short(dim, tmp_path / "data", tmp_path / "run", steps=3, classes=None)
     run = Run(train(hparams, resume=False, progress=Silent()))
     assert Plan.load(run.plan).task == "multilabel"
-    predictor, rule = load_predictor(run.folder, torch.device("cpu"))
+    predictor, rule = load_predictor([run.folder], torch.device("cpu"))
     inputs = [str(tmp_path / "data" / f"s1/image{suffix}")]
     (outcome,) = predict_inputs(inputs, predictor, rule, tmp_path / "masks", Silent())
     assert outcome.failure is None

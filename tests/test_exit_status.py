@@ -36,7 +36,7 @@ COMMANDS = {
     "train": (["train"], "medseg.training.fit.train"),
     "predict": (
         ["predict", "--input", "x", "--model", "m"],
-        "medseg.inference.predictor.load_predictor",
+        "medseg.inference.ensemble.load_predictor",
     ),
     "evaluate": (
         ["evaluate", "--prediction", "a", "--reference", "b"],

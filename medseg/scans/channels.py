@@ -128,7 +128,7 @@ def group_inputs(
 
 def _meant(found: Listing, series: str | None) -> list[Found]:
     """The files of the series that is meant; all of them, and a note of what they are, if None."""
-    from medseg.scans.dicom.series import chosen, images_of
+    from medseg.scans.dicom.folder import chosen, images_of
 
     if series is None:
         images = images_of(path for path, _ in found.files)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medseg.errors import ScanError
+from medseg.files import machine_error
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -178,13 +179,13 @@ def _dicom_segments() -> SegmentsModule:
 
 
 def _dicom_series() -> SeriesModule:
-    from medseg.scans.dicom import series
+    from medseg.scans.dicom import folder
 
-    return series
+    return folder
 
 
 def _stands_for_series(path: Path) -> bool:
-    from medseg.scans.dicom.series import is_first
+    from medseg.scans.dicom.folder import is_first
 
     return is_first(path)
 
@@ -278,12 +279,21 @@ def format_of(path: Path) -> Format | None:
 
 
 def is_scan(path: Path) -> bool:
-    """Whether a file found in a folder is one that can be read, going by name and first bytes."""
+    """Whether a file found in a folder is one that can be read, going by name and first bytes.
+
+    Raises:
+        MachineError: If the machine fails: a scan that it did not open is not passed over.
+    """
     try:
         entry = format_of(path)
-    except OSError:
+        return entry is not None and suffix_of(path) not in entry.named and entry.listed(path)
+    except ScanError:
         return False
-    return entry is not None and suffix_of(path) not in entry.named and entry.listed(path)
+    except OSError as error:
+        failed = machine_error(error, path.name)
+        if failed is not None:
+            raise failed from error
+        return False
 
 
 def check_format(path: Path) -> Format:
