@@ -1,8 +1,9 @@
 """The command line: `medseg`, `python -m medseg`, `python train.py` and `python predict.py`.
 
 Exit status: 0 everything asked for was done. train: 2 it could not start, 1 it failed later.
-predict, evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. All: 1 the
-machine failed (a disk is full, a folder may not be read, memory ran out), 130 interrupted.
+99 a queue ended it (SIGTERM, SIGUSR1): what was learned is saved, `--resume` goes on. predict,
+evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. All: 1 the machine failed
+(a disk is full, a folder may not be read, memory ran out), 130 interrupted.
 
 Whatever takes long to import is imported by the command that needs it: `--help` is instant.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from medseg import __version__
-from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
+from medseg.errors import MachineError, MedsegError, SettingsError, Stopped, TrainingError
 from medseg.files import machine_error, whole_file, write_text
 from medseg.flags import parse_flags
 from medseg.hparams import Device, HParams, Overlap, Tta
@@ -106,6 +107,9 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
         failure, status = error, 1
     except MedsegError as error:
         failure, status = error, 2
+    except Stopped as end:
+        sys.stderr.write(f"{one_line(str(end))}\n")
+        return 99
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
@@ -143,7 +147,7 @@ def train(program: str, argv: Sequence[str]) -> int:
     from medseg.console import Terminal
     from medseg.training.fit import train as fit
 
-    fit(hparams, options.resume, Terminal())
+    fit(hparams, options.resume, Terminal(), flags)
     return 0
 
 

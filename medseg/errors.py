@@ -65,5 +65,12 @@ class MachineError(MedsegError):
         self.passing = passing
 
 
+class Stopped(KeyboardInterrupt):
+    """The system asked for an end, as queues do when the time of a job is over (SIGTERM, SIGUSR1).
+
+    What was learned is saved. Where Ctrl-C would pass, this passes too.
+    """
+
+
 def _line(error: MedsegError) -> str:
     return f"{error.subject}: {error.what}; {error.remedy}"
