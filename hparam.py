@@ -103,7 +103,9 @@ hparams = HParams(
     extra_transforms=(),
     # Number of parts the cases are dealt into, in natural order; at least 2.
     folds=5,
-    # The part that is validated on instead of trained on; counts from 0, below `folds`.
+    # The part that is validated on instead of trained on; counts from 0, below `folds`. all: a
+    # training for each, one after another, each of the whole length; predict averages them.
+    # none: every case trains, and nothing is validated.
     fold=0,
     # Start of all random numbers, in [0, 2^32).
     seed=0,

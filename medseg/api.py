@@ -68,7 +68,7 @@ def train(
         TrainingError: If it fails later.
         MachineError: If the machine fails.
     """
-    from medseg.training.fit import train as fit
+    from medseg.training.folds import train as fit
 
     if hparams is not None and settings:
         which = ", ".join(settings)

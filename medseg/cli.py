@@ -145,7 +145,7 @@ def train(program: str, argv: Sequence[str]) -> int:
     hparams = resolve(options.hparam, flags)
 
     from medseg.console import Terminal
-    from medseg.training.fit import train as fit
+    from medseg.training.folds import train as fit
 
     fit(hparams, options.resume, Terminal(), flags)
     return 0

@@ -32,7 +32,15 @@ def _known_device(device: str) -> str:
     return device
 
 
+def _known_fold(fold: object) -> object:
+    number = isinstance(fold, int) or (isinstance(fold, str) and fold.isdecimal())
+    if not number and fold not in ("all", "none"):
+        raise ValueError("must be the number of a fold, from 0, or all or none")
+    return int(fold) if isinstance(fold, str) and number else fold
+
+
 Device = Annotated[str, AfterValidator(_known_device)]
+Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all", "none"], BeforeValidator(_known_fold)]
 Tta = Literal["none", "mirror"]
 ConvNeXtName = Literal[
     "convnext_micro", "convnext_mini", "convnext_tiny", "convnext_small", "convnext_base",
@@ -179,8 +187,10 @@ class HParams(Settings):
     JSON on the command line."""
     folds: int = Field(default=5, ge=2)
     """Number of parts the cases are dealt into, in natural order; at least 2."""
-    fold: int = Field(default=0, ge=0)
-    """The part that is validated on instead of trained on; counts from 0, below `folds`."""
+    fold: Fold = 0
+    """The part that is validated on instead of trained on; counts from 0, below `folds`. all: a
+    training for each, one after another, each of the whole length; predict averages them. none:
+    every case trains, and nothing is validated."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Start of all random numbers, in [0, 2^32)."""
     deterministic: bool = False
@@ -219,9 +229,21 @@ class HParams(Settings):
         ),
         Rule(
             ("fold", "folds"),
-            lambda h: h.fold >= h.folds,
+            lambda h: isinstance(h.fold, int) and h.fold >= h.folds,
             "fold counts from 0 and must be below folds",
             "lower fold",
+        ),
+        Rule(
+            ("fold", "split"),
+            lambda h: h.fold == "none" and h.split is not None,
+            "without a fold every case trains, whatever a split says",
+            "leave out one of them",
+        ),
+        Rule(
+            ("fold", "pretrain"),
+            lambda h: h.pretrain is not None and not isinstance(h.fold, int),
+            "pretraining is once, on one fold",
+            "give the number of a fold, or leave it out",
         ),
         Rule(
             ("images", "labels"),
@@ -257,6 +279,11 @@ class HParams(Settings):
             "name each axis once",
         ),
     )
+
+    @property
+    def one_fold(self) -> int:
+        """The fold of one training: the first, where all are trained or none is left out."""
+        return self.fold if isinstance(self.fold, int) else 0
 
     @classmethod
     def load(cls, path: Path) -> Self:

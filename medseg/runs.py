@@ -57,6 +57,10 @@ class ModelCard(Frozen):
     channel_rule: ChannelRule
 
 
+FOLD = "fold_{}"
+"""A fold's run in the folder of a training of all folds."""
+
+
 class State(Enum):
     """What became of a run, as its files tell, and so what may be done with it."""
 
@@ -135,12 +139,25 @@ class Run:
     @property
     def state(self) -> State:
         """What became of it."""
-        if self.checkpoint.is_file():
+        if self.checkpoint.is_file() or any(fold.checkpoint.is_file() for fold in self.folds):
             return State.BEGUN
         if self.model.exists() or self.encoder.exists():
             return State.KEPT
         begun = any(file.exists() for file in (self.log, self.hparams, self.plan))
         return State.DEAD if begun else State.NEW
+
+    @property
+    def folds(self) -> "tuple[Run, ...]":
+        """The runs of a training of all folds, in order; of any other there are none."""
+        found = sorted(self.folder.glob(FOLD.format("*")), key=lambda path: natural_key(path.name))
+        return tuple(Run(path) for path in found)
+
+    @property
+    def top(self) -> "Run":
+        """The training of all folds that this is one of, or this one itself."""
+        above = Run(self.folder.parent)
+        is_fold = self.folder.name.startswith(FOLD.format("")) and above.hparams.is_file()
+        return above if is_fold else self
 
     @classmethod
     def named(cls, output: Path | None, name: str) -> "Run":
@@ -235,7 +252,7 @@ class Run:
     def become_latest(self) -> None:
         """Be what `latest_run` finds, for a run that there is something of."""
         with contextlib.suppress(OSError, MachineError):  # a run is none the worse for it
-            write_text(self.folder.parent / "latest", self.folder.name)
+            write_text(self.top.folder.parent / "latest", self.top.folder.name)
 
 
 def _unwritable(error: OSError, subject: str) -> MedsegError:
@@ -325,10 +342,6 @@ def _aliases(network: nn.Module) -> set[str]:
     return names(once=False) - names(once=True)
 
 
-FOLD = "fold_{}"
-"""A fold's run in the folder of a training of all folds."""
-
-
 def model_files(path: Path) -> tuple[Path, ...]:
     """The model file of a run folder, those of all its folds, or `path` if it is a file.
 
@@ -337,9 +350,8 @@ def model_files(path: Path) -> tuple[Path, ...]:
     """
     files = (path,)
     if path.is_dir():
-        own = Run(path).model
-        folds = sorted(path.glob(FOLD.format("*")), key=lambda fold: natural_key(fold.name))
-        files = (own,) if own.is_file() else tuple(Run(fold).model for fold in folds)
+        run = Run(path)
+        files = (run.model,) if run.model.is_file() else tuple(fold.model for fold in run.folds)
     files = tuple(file for file in files if file.is_file())
     if not files:
         if path.is_dir() and Run(path).state is State.BEGUN:

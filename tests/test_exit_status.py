@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent
 FULL = OSError(errno.ENOSPC, "No space left on device", "disk/file")
 COMMANDS = {
     "init": (["init"], "medseg.cli.write_text"),
-    "train": (["train"], "medseg.training.fit.train"),
+    "train": (["train"], "medseg.training.folds.train"),
     "predict": (
         ["predict", "--input", "x", "--model", "m"],
         "medseg.inference.ensemble.load_predictor",

@@ -82,7 +82,7 @@ def make_plan(
     )
     reasons |= why
     names = [case.name for case in cases]
-    training = num_training or len(split(names, hparams.folds, hparams.fold).training)
+    training = num_training or len(split(names, hparams.folds, hparams.one_fold).training)
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
     steps, reasons["steps"] = planned_steps(hparams, training, batch)
     return Plan(

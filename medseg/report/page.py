@@ -70,7 +70,7 @@ def _headline(summary: Summary) -> str:
     """The numbers to read first."""
     row = summary.overall
     if row.dice.mean is None:
-        return "<p>No case could be scored.</p>"
+        return "<p>No case was scored.</p>"
     tolerance = f"surface Dice at {summary.tolerance_mm:g} {summary.unit}"
     tiles = (
         (number(row.dice.mean, ".3f"), "mean Dice", _interval(row.dice, ".3f")),

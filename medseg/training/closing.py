@@ -29,8 +29,11 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
     """
     scores = _score(done, progress)
     summary = summarise(scores)
-    summary.save(done.loop.run.validation)
-    progress.table(*summary_table(summary))
+    if scores:
+        summary.save(done.loop.run.validation)
+        progress.table(*summary_table(summary))
+    else:
+        progress.note("every case trained, so nothing tells how good the model is on new scans")
     content = ReportContent(
         title=done.loop.run.folder.resolve().name,
         facts=_facts(done),

@@ -72,11 +72,13 @@ class TrainingData:
         training: To learn from.
         validation: To be scored, each with its files.
         problems: Cases that could not be prepared.
+        folds: Those that there are, as `Parts` has them.
     """
 
     training: tuple[StoredCase, ...]
     validation: tuple[tuple[Case, StoredCase], ...]
     problems: tuple[Problem, ...]
+    folds: tuple[int, ...]
 
     @property
     def parts(self) -> Parts:
@@ -84,6 +86,7 @@ class TrainingData:
         return Parts(
             training=tuple(stored.name for stored in self.training),
             validation=tuple(files.name for files, _ in self.validation),
+            folds=self.folds,
         )
 
 
@@ -195,7 +198,7 @@ def prepare_data(
         )
     training = tuple(stored[name] for name in parts.training if name in stored)
     validation = tuple(stored[name] for name in parts.validation if name in stored)
-    if not (training and validation):
+    if not training or (parts.validation and not validation):
         raise MedsegError(
             str(hparams.images or hparams.data),
             f"of {len(named)} cases {len(training)} are left to train and {len(validation)} to "
@@ -210,7 +213,8 @@ def prepare_data(
         labels = Labels(plan, found.facts.cases, listed)
         for line in unseen_classes(labels, found.dealt, hparams):
             progress.warn(line)
-    return TrainingData(training, tuple((files[case.name], case) for case in validation), problems)
+    validated = tuple((files[case.name], case) for case in validation)
+    return TrainingData(training, validated, problems, parts.folds)
 
 
 def _find(hparams: HParams, progress: Progress) -> Dataset:

@@ -101,7 +101,7 @@ def _remedy(labels: Labels, dealt: Dealt, hparams: HParams) -> str:
         return sum(bool(cases & {names[i] for i in indices}) for cases in held)
 
     best = max(range(hparams.folds), key=trained)
-    if trained(best) <= trained(hparams.fold):
+    if trained(best) <= trained(hparams.one_fold):
         return "add cases that have it"
     return f"--fold {best} trains on it, or deal the cases yourself with --split"
 

@@ -1,6 +1,6 @@
 """One training from settings to report."""
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +43,10 @@ from medseg.training.task import Learner
 from medseg.types import Labels
 
 _DEMO_BUDGET = timedelta(minutes=3)
+
+
+class FinishedError(SettingsError):
+    """A run that was to go on has done all that it was to do."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         Stopped: If a queue ends it.
     """
     device = pick_device(hparams.device)
-    run = Run(hparams.output or latest_run(Path("runs"))) if resume else _new_run(hparams)
+    run = Run(hparams.output or latest_run(Path("runs"))) if resume else new_run(hparams)
     goes_on = resume and run.state is State.BEGUN
     if resume:
         hparams = _settings_of(run, hparams, given, progress)
@@ -112,7 +116,7 @@ def _learn(
     run, plan, network = ready.run, ready.plan, ready.network
     write_text(run.split, data.parts.model_dump_json(indent=2))
     plan.save(run.plan)
-    _resolved(ready.hparams, plan).save(run.hparams)
+    _resolved(ready.hparams, plan, data.parts.folds).save(run.hparams)
     loop = Loop(
         run=run,
         hparams=ready.hparams,
@@ -141,7 +145,7 @@ def _learn(
 
 def prepared_in(run: Run) -> Path:
     """What all runs beside each other share: facts and prepared cases."""
-    return run.folder.parent / "prepared"
+    return run.top.folder.parent / "prepared"
 
 
 def _prepare(ready: _Ready, progress: Progress) -> TrainingData:
@@ -160,7 +164,8 @@ def _loss(ready: _Ready) -> Callable[[Any, Labels], Tensor]:
     return build_loss(ready.hparams.loss, plan.task, with_background=not plan.has_background)
 
 
-def _new_run(hparams: HParams) -> Run:
+def new_run(hparams: HParams) -> Run:
+    """A folder for a new run: the user's own, or one in `runs` that tells what it is about."""
     source = hparams.images or hparams.data
     return Run.named(
         hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
@@ -214,10 +219,8 @@ def _resume(run: Run, hparams: HParams, device: str, progress: Progress) -> _Rea
         reasons = {**plan.reasons, "steps": why}
         plan = plan.model_copy(update={"steps": steps, "reasons": reasons})
     resumed = read_checkpoint(run.checkpoint)
-    budget = _budget(hparams, plan)
-    budget.start(resumed.elapsed_s)
-    if budget.position(resumed.step) >= 1 and run.report.is_file():
-        raise SettingsError(
+    if _is_done(run, hparams, plan, resumed):
+        raise FinishedError(
             f"output = {run.folder}",
             f"has used its budget of {_length(plan, hparams)}",
             "make it longer with --steps or --time-budget, or start a new run without --resume",
@@ -231,6 +234,24 @@ def _resume(run: Run, hparams: HParams, device: str, progress: Progress) -> _Rea
     # What it learned is in the checkpoint; where it started from may be gone.
     network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
     return _Ready(run, hparams, found, plan, network, resumed)
+
+
+def is_finished(run: Run) -> bool:
+    """Whether a run has done all that it was to do.
+
+    Raises:
+        MedsegError: If its files cannot be read.
+    """
+    if run.state is not State.BEGUN:
+        return False
+    plan, _ = _planned(run)
+    return _is_done(run, HParams.load(run.hparams), plan, read_checkpoint(run.checkpoint))
+
+
+def _is_done(run: Run, hparams: HParams, plan: Plan, reached: ResumePoint) -> bool:
+    budget = _budget(hparams, plan)
+    budget.start(reached.elapsed_s)
+    return budget.position(reached.step) >= 1 and run.report.is_file()
 
 
 def _planned(run: Run) -> tuple[Plan, Parts]:
@@ -259,10 +280,11 @@ def _budget(hparams: HParams, plan: Plan) -> Budget:
     return Budget(plan.steps, seconds)
 
 
-def _resolved(hparams: HParams, plan: Plan) -> HParams:
-    """The settings with everything filled in that the plan decided."""
+def _resolved(hparams: HParams, plan: Plan, folds: Sequence[int]) -> HParams:
+    """The settings with everything filled in that was decided."""
     return hparams.model_copy(
         update={
+            "fold": folds[0] if hparams.fold == "all" else hparams.fold,
             "channels": plan.channels,
             "task": plan.task,
             "patch_size": plan.patch_size,

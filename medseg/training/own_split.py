@@ -26,10 +26,10 @@ Fields = Mapping[object, object]
 
 
 class _Said(NamedTuple):
-    """Cases and what is said of each; whether `fold` decided it."""
+    """Cases and what is said of each; the folds that there are, if one of them decided it."""
 
     rows: list[Row]
-    folded: bool = False
+    folds: tuple[int, ...] = ()
 
 
 class OwnSplit(NamedTuple):
@@ -38,22 +38,27 @@ class OwnSplit(NamedTuple):
     Attributes:
         training: To learn from.
         validation: To validate.
-        folded: Whether `fold` chose it among several.
+        folds: Those that it was chosen among; none where there is one split.
         notes: What the user should know of its reading, a line each.
     """
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
-    folded: bool = False
+    folds: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def read_split(path: Path, known: Known, fold: int) -> OwnSplit:
+def read_split(path: Path, known: Known, fold: int | None) -> OwnSplit:
     """Read a split.
 
     JSON with lists "training" and "validation" (or train, val, ...), a list of such objects, of
     which `fold` picks one (nnU-Net's splits_final.json), or {"case": "part"}; or a CSV of case and
     part, or of case and the number of the fold that validates it.
+
+    Args:
+        path: The file.
+        known: The cases.
+        fold: Of several splits the one to take; None: the first.
 
     Raises:
         SettingsError: If it cannot be read, names cases that do not exist, puts one on both sides,
@@ -71,7 +76,7 @@ def read_split(path: Path, known: Known, fold: int) -> OwnSplit:
             raise SettingsError(
                 subject, f"puts {case} on two sides, {parts[case]} and {word}", "keep one"
             )
-    return _checked(parts, path, known)._replace(folded=said.folded)
+    return _checked(parts, path, known)._replace(folds=said.folds)
 
 
 def _checked(parts: Mapping[str, str], path: Path, known: Known) -> OwnSplit:
@@ -98,7 +103,7 @@ def _checked(parts: Mapping[str, str], path: Path, known: Known) -> OwnSplit:
     return OwnSplit(sides[_TRAINING], sides[_VALIDATION], notes=tuple(notes))
 
 
-def _by_side(said: _Said, subject: str, fold: int) -> _Said:
+def _by_side(said: _Said, subject: str, fold: int | None) -> _Said:
     """The same in the words training, validation and test."""
     rows = [row for row in said.rows if row.value]
     numbers = [_FOLD.fullmatch(row.value) for row in rows]
@@ -109,11 +114,13 @@ def _by_side(said: _Said, subject: str, fold: int) -> _Said:
             called = f"column {rows[0].column}" if rows[0].column else "second column"
             what = f"has only 0 and 1 in its {called}: which of them trains?"
             raise SettingsError(subject, what, "write training or validation; or call it fold")
+        fold = there[0] if fold is None else fold
         if fold not in there or len(there) < 2:
             what = f"has the folds {', '.join(map(str, there))}, and fold = {fold}"
             raise SettingsError(subject, what, "set --fold to one of at least two")
         sides = [_VALIDATION if number == fold else _TRAINING for number in folds]
-        return _Said([Row(row.case, side) for row, side in zip(rows, sides, strict=True)], True)
+        dealt = [Row(row.case, side) for row, side in zip(rows, sides, strict=True)]
+        return _Said(dealt, tuple(there))
     strange = [row.value for row in rows if row.value.casefold() not in _WORDS]
     if strange:
         what = f"'{strange[0]}' is no side of a split"
@@ -121,7 +128,7 @@ def _by_side(said: _Said, subject: str, fold: int) -> _Said:
     return said._replace(rows=[Row(row.case, _WORDS[row.value.casefold()]) for row in rows])
 
 
-def _from_json(value: object, subject: str, fold: int) -> _Said:
+def _from_json(value: object, subject: str, fold: int | None) -> _Said:
     """Whatever JSON people have for a split."""
     refusal = SettingsError(
         subject, "is no split", 'write {"training": ["case1", ...], "validation": ["case2", ...]}'
@@ -138,10 +145,12 @@ def _from_json(value: object, subject: str, fold: int) -> _Said:
         raise refusal
     entries = cast("list[object]", value)
     if all(_has_lists(entry) for entry in entries):
+        fold = fold or 0
         if fold >= len(entries):
             what = f"has {len(entries)} folds, and fold = {fold}"
             raise SettingsError(subject, what, f"set --fold below {len(entries)}")
-        return _Said(_listed(cast("Fields", entries[fold]), subject), True)
+        chosen = _listed(cast("Fields", entries[fold]), subject)
+        return _Said(chosen, tuple(range(len(entries))))
     rows = _labelled(entries)
     if len(rows) < len(entries):
         raise refusal

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
 from medseg.plan.split import fold_sizes, split
 from medseg.records import Frozen
@@ -18,6 +18,8 @@ class Parts(Frozen):
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
+    folds: tuple[int, ...] = ()
+    """All folds that there are, where the cases were dealt into such."""
 
 
 class Told(NamedTuple):
@@ -84,7 +86,8 @@ def read_told(
     groups = group_cases(cases, hparams.groups, hparams.folds, others)
     own = None
     if hparams.split is not None:
-        own = read_split(hparams.split, Known(names, others), hparams.fold)
+        fold = None if hparams.fold == "all" else hparams.one_fold
+        own = read_split(hparams.split, Known(names, others), fold)
     group_of = dict(zip(names, groups.names, strict=True))
     return Told(group_of, groups.source, groups.doubt, own)
 
@@ -98,19 +101,25 @@ def deal(cases: Sequence[Case], told: Told, hparams: HParams) -> Dealt:
         hparams: Gives `split`, `folds` and `fold`.
 
     Raises:
-        MedsegError: If the user's split leaves a side empty, since its cases cannot be used.
+        MedsegError: If the user's split leaves a side empty, since its cases cannot be used, or
+            each fold is to be trained and there are none.
     """
     if told.begun is not None:
         return Dealt(told.begun, {})
     names = [case.name for case in cases]
     groups = Groups(tuple(told.groups[name] for name in names), told.source)
     sides = {case.name: case.part for case in cases}
-    if told.own is not None:
+    if hparams.fold == "none":
+        dealt = _all_train(names)
+    elif told.own is not None:
         dealt = _by_own(told.own, names, hparams)
     elif {"training", "validation"} <= set(sides.values()):
         dealt = _by_folders(sides, hparams)
     else:
         dealt = _by_folds(names, groups, hparams)
+    if hparams.fold == "all" and len(dealt.parts.folds) < 2:
+        what = "the cases are dealt once and for all" if len(names) > 1 else "there is one case"
+        raise SettingsError("fold = all", what, "leave out --fold")
     group_of = dict(zip(names, groups.names, strict=True))
     warnings = list(dealt.warnings)
     if told.doubt and dealt.by_folds:
@@ -121,12 +130,18 @@ def deal(cases: Sequence[Case], told: Told, hparams: HParams) -> Dealt:
     return Dealt(dealt.parts, group_of, dealt.by_folds, rows, tuple(warnings))
 
 
+def _all_train(names: Sequence[str]) -> Dealt:
+    said = f"all {len(names)} cases train, none validates"
+    return Dealt(Parts(training=tuple(names), validation=()), {}, rows=(("split", said),))
+
+
 def _by_own(own: OwnSplit, names: Sequence[str], hparams: HParams) -> Dealt:
     assert hparams.split is not None
     training, validation = {*own.training}, {*own.validation}
     parts = Parts(
         training=tuple(name for name in names if name in training),
         validation=tuple(name for name in names if name in validation),
+        folds=own.folds,
     )
     if not (parts.training and parts.validation):
         side = "validates" if parts.training else "trains on"
@@ -136,7 +151,7 @@ def _by_own(own: OwnSplit, names: Sequence[str], hparams: HParams) -> Dealt:
             "can be used",
             "mend them, or change the split",
         )
-    ignored = () if own.folded else _fold_ignored(hparams, hparams.split.name)
+    ignored = () if own.folds else _fold_ignored(hparams, hparams.split.name)
     return Dealt(
         parts, {}, rows=_sides_row(parts, hparams.split.name), warnings=(*own.notes, *ignored)
     )
@@ -162,15 +177,16 @@ def _by_folders(sides: Mapping[str, str | None], hparams: HParams) -> Dealt:
 
 
 def _by_folds(names: Sequence[str], groups: Groups, hparams: HParams) -> Dealt:
-    indices = split(groups.names, hparams.folds, hparams.fold)
+    indices = split(groups.names, hparams.folds, hparams.one_fold)
+    sizes = fold_sizes(groups.names, hparams.folds)
     parts = Parts(
         training=tuple(names[index] for index in indices.training),
         validation=tuple(names[index] for index in indices.validation),
+        folds=tuple(range(len(sizes))) if len(names) > 1 else (),
     )
     if len(names) < 2:
         return Dealt(parts, {}, by_folds=True)
-    sizes = fold_sizes(groups.names, hparams.folds)
-    fold = hparams.fold % len(sizes)
+    fold = hparams.one_fold % len(sizes)
     said = f"fold {fold} of {len(sizes)}: {len(parts.training)} train, {sizes[fold]} validate"
     if max(sizes) > 2 * min(sizes):
         said += f"; the folds have {', '.join(map(str, sizes))} cases, since groups stay together"
@@ -183,7 +199,8 @@ def _sides_row(parts: Parts, source: str) -> tuple[tuple[str, str], ...]:
 
 
 def _fold_ignored(hparams: HParams, source: str) -> tuple[str, ...]:
-    return (f"fold = {hparams.fold} has no effect beside {source}",) if hparams.fold else ()
+    fold = hparams.one_fold
+    return (f"fold = {fold} has no effect beside {source}",) if fold else ()
 
 
 def _both_sides(parts: Parts, groups: Mapping[str, str]) -> list[str]:

@@ -44,6 +44,7 @@ class Segmentation:
                 loop,
                 lambda average, display: [
                     Monitor(self.validator, average, loop.budget, self._save, display)
+                    for _ in self.validator.cases[:1]  # there may be none to validate
                 ],
                 progress,
             )

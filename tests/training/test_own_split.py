@@ -64,7 +64,7 @@ def test_every_fold_of_a_list_may_be_chosen(tmp_path):
     path = written(tmp_path, [{"train": ["c0"], "val": ["c1"]}, {"train": ["c1"], "val": ["c0"]}])
     assert read_split(path, KNOWN, 0).validation == ("c1",)
     assert read_split(path, KNOWN, 1).validation == ("c0",)
-    assert read_split(path, KNOWN, 1).folded
+    assert read_split(path, KNOWN, 1).folds
     with pytest.raises(SettingsError, match="has 2 folds, and fold = 2; set --fold below 2"):
         read_split(path, KNOWN, 2)
 
