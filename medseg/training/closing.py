@@ -1,5 +1,6 @@
 """The end of a run: all validation cases are scored, the report is written."""
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from medseg.report.curves import Curve
 from medseg.report.figures import Example, pick_examples
 from medseg.report.page import ReportContent, write_report
 from medseg.scans.case import Problem
+from medseg.training.monitor import ALL_METRICS
 from medseg.training.record import read_records
 from medseg.training.segmentation import Segmentation
 
@@ -54,18 +56,25 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
 
 
 def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
-    """All validation cases; under a time budget as many as it holds, drawn at random."""
-    cases = done.validator.cases
+    """All validation cases; under a time budget those that it holds, drawn at random."""
+    cases, budget = done.validator.cases, done.loop.budget
     scores: dict[int, tuple[ClassScore, ...]] = {}
     order = np.random.default_rng(done.loop.hparams.seed).permutation(len(cases)).tolist()
+    done.costs.measure(done.validator)
     for index in progress.track(order, "validating", len(cases)):
-        if scores and done.loop.budget.overdrawn:
-            progress.warn(
-                f"{len(scores)} of {len(cases)} validation cases are scored: the time budget holds "
-                "no more; raise it, or predict the others and use evaluate"
-            )
-            break
-        scores[index] = done.validator.score(cases[index])
+        case = cases[index]
+        if ALL_METRICS * done.costs.of(done.validator, [case]) > budget.scoring_left_s:
+            continue
+        began = time.monotonic()
+        scores[index] = done.validator.score(case)
+        done.costs.scored(done.validator, [case], time.monotonic() - began)
+    if len(scores) < len(cases):
+        each_s = done.costs.of(done.validator, cases) / len(cases)
+        progress.warn(
+            f"{len(scores)} of {len(cases)} validation cases are scored: each takes about "
+            f"{each_s:.0f} seconds, and the time budget holds no more; raise it, or predict the "
+            "others and use evaluate"
+        )
     return [score for index in sorted(scores) for score in scores[index]]
 
 
