@@ -228,6 +228,7 @@ COMMANDS: Mapping[str, Command] = {
 def _overlay(plan: "Plan") -> "AfterWriting":
     """Writes a picture of each prediction."""
     from medseg.report.figures import overlay_png
+    from medseg.scans.marks import mark
     from medseg.scans.read import read_subject
 
     def write(case: "Case", prediction: "Prediction", target: Path) -> None:
@@ -235,6 +236,7 @@ def _overlay(plan: "Plan") -> "AfterWriting":
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
         with whole_file(target) as part:
             part.write_bytes(picture)
+        mark(target)
 
     return write
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from medseg.cli import main
 from medseg.errors import MedsegError, SettingsError
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
@@ -128,6 +129,15 @@ def test_a_prediction_lies_on_the_grid_of_its_scan(run, dim, tiny_dataset, tmp_p
                 a, b = mask == value, truth == value
                 dice = 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
                 assert dice == pytest.approx(scores(run)["case1", organ])
+
+
+def test_the_same_command_replaces_what_it_wrote(run, dim, tiny_dataset, tmp_path):
+    scan = tiny_dataset / "images" / f"case1{'.png' if dim == 2 else '.nii.gz'}"
+    extras = ["overlay", "probabilities", "uncertainty"]
+    where = ["--model", str(run.folder), "--output", str(tmp_path)]
+    for _ in range(2):
+        assert main(["predict", "--input", str(scan), *where, "--save", *extras]) == 0
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_finished_run_is_neither_resumed_nor_overwritten(run, dim, tiny_dataset):

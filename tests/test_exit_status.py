@@ -173,10 +173,13 @@ def test_too_many_open_files_are_called_so(here):
     commands = [
         ["init"],
         ["train", "--hparam", "settings.py"],
+        ["train", "--data", "."],
         ["train", "--resume", "--output", "runs/run"],
         ["train", "--resume"],
         ["predict", "--input", "a.nii.gz", "--model", "runs/run"],
         ["predict", "--input", "a.nii.gz"],
+        ["evaluate", "--prediction", "a.nii.gz", "--reference", "a.nii.gz"],
+        ["evaluate", "--prediction", ".", "--reference", "."],
     ]
     done = subprocess.run(
         [sys.executable, "-c", STARVED, json.dumps(commands)],

@@ -23,6 +23,7 @@ from medseg.scans.case import Problem
 from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
+from medseg.scans.notes import Note, folded
 from medseg.scans.read import read_label_map, read_subject
 from medseg.scans.segments import segment_names
 
@@ -72,15 +73,20 @@ def evaluate_folders(
             f"tolerance = {tolerance_mm}", "tolerance must be finite and at least 0", "try 1"
         )
     pairs, problems, names = pair(prediction, reference)
+    if prediction.samefile(reference):
+        progress.warn(f"{prediction} is compared with itself: every score is perfect")
     values = classes if classes is not None else _classes_of(pairs, names, progress)
     scores: list[ClassScore] = []
     strays: set[int] = set()
+    notes: list[tuple[str, Note]] = []
     for one in progress.track(pairs, "scoring", len(pairs)):
-        scored = _score(one, values, classes, tolerance_mm, strays, progress)
+        scored = _score(one, values, classes, tolerance_mm, strays, notes)
         if isinstance(scored, Problem):
             problems.append(scored)
         else:
             scores += scored
+    for line in folded(notes):
+        progress.warn(line)
     if not scores and problems:
         name, what, remedy = problems[0]
         more = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
@@ -114,12 +120,12 @@ def _score(
     classes: Mapping[str, int] | None,
     tolerance_mm: float,
     strays: set[int],
-    progress: Progress,
+    notes: list[tuple[str, Note]],
 ) -> Sequence[ClassScore] | Problem:
     try:
         if len(one.reference.files) == len(one.prediction.files) == 1:
-            return _score_maps(one, values, tolerance_mm, strays, progress)
-        return _score_masks(one, classes, tolerance_mm, progress)
+            return _score_maps(one, values, tolerance_mm, strays, notes)
+        return _score_masks(one, classes, tolerance_mm, notes)
     except ScanError as error:
         failed = machine_error(error, one.reference.name)
         if failed:
@@ -132,15 +138,18 @@ def _score_maps(
     classes: Mapping[str, int],
     tolerance_mm: float,
     strays: set[int],
-    progress: Progress,
+    notes: list[tuple[str, Note]],
 ) -> tuple[ClassScore, ...]:
-    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, progress)
+    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, notes)
     strays |= _values(prediction) - set(classes.values())
     return score_case(one.reference.name, prediction, reference, geometry, classes, tolerance_mm)
 
 
 def _score_masks(
-    one: Pair, classes: Mapping[str, int] | None, tolerance_mm: float, progress: Progress
+    one: Pair,
+    classes: Mapping[str, int] | None,
+    tolerance_mm: float,
+    notes: list[tuple[str, Note]],
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
     predictions, references = (_places(side) for side in one)
@@ -158,7 +167,7 @@ def _score_masks(
     scores: list[ClassScore] = []
     for key, name in names.items():
         file = one.prediction.files[predictions[key]]
-        *masks, geometry = _read(file, one.reference, references[key], progress)
+        *masks, geometry = _read(file, one.reference, references[key], notes)
         value = max(int(mask.max()) for mask in reversed(masks)) or 1
         prediction, reference = ((mask != 0) * np.int32(value) for mask in masks)
         scores += score_case(
@@ -168,7 +177,7 @@ def _score_masks(
 
 
 def _read(
-    prediction: Path | None, reference: Entry, place: int, progress: Progress
+    prediction: Path | None, reference: Entry, place: int, notes: list[tuple[str, Note]]
 ) -> tuple[Labels, Labels, Geometry]:
     """Both on the prediction's grid, which is the scan's: there training scores, too.
 
@@ -176,7 +185,7 @@ def _read(
         prediction: A label map, or a mask.
         reference: Its other side.
         place: Which of its files, or layers.
-        progress: Is told how a reference on another grid was brought here.
+        notes: Is told how a reference on another grid was brought here.
     """
     assert prediction is not None  # what is there was listed
     ours, grid = _label_map(prediction)
@@ -193,8 +202,7 @@ def _read(
             file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
         )
         theirs = moved[0]
-    for line in said:
-        progress.warn(str(line))
+    notes += [(reference.name, note) for note in said]
     return ours, theirs, grid
 
 
