@@ -166,8 +166,8 @@ class Monitor(Callback):
         return windows + self._costs.of(self._validator, self._sample.cases)
 
     def _reserve(self) -> None:
-        scoring_s = ALL_METRICS * self._costs.of(self._validator, self._validator.cases)
-        self._budget.reserve(scoring_s, REPORT_S)
+        costs = [self._costs.of(self._validator, [case]) for case in self._validator.cases]
+        self._budget.reserve([ALL_METRICS * cost for cost in costs], REPORT_S)
 
     def _chosen(self, total_s: float) -> _Sample:
         """As many cases as the share of the time allows, spread evenly over all."""

@@ -55,7 +55,7 @@ def pretrain(
         problems: Scans that were left out; listed last.
         progress: Hears how it goes.
     """
-    loop.budget.reserve(0.0, _CLOSING_S)
+    loop.budget.reserve([], _CLOSING_S)
     run = loop.run
     name = loop.hparams.encoder
     with loop.stop.patient(progress):

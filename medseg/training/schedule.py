@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 SCORING_SHARE = 0.15
@@ -45,15 +45,22 @@ class Budget:
         """Seconds since the first step, earlier sessions included."""
         return self.clock() - self._began
 
-    def reserve(self, scoring_s: float, report_s: float) -> None:
+    def reserve(self, cases_s: Sequence[float], report_s: float) -> None:
         """Keep time for the last validation and the report: steps end so much earlier.
 
-        Scoring gets at most `SCORING_SHARE` of all, and the report of a very short run at most a
-        third. Counted steps are done however long the rest takes.
+        Scoring gets at most `SCORING_SHARE` of all, and nothing for cases that each take more than
+        that; the report of a very short run at most a third. Counted steps are done however long
+        the rest takes.
+
+        Args:
+            cases_s: What each case takes to score, in seconds.
+            report_s: What the report takes.
         """
         seconds = self.seconds or 0.0
+        most_s = SCORING_SHARE * seconds
+        scoring_s = sum(case_s for case_s in cases_s if case_s <= most_s)
         self._report_s = min(report_s, seconds / 3)
-        self._reserved_s = min(scoring_s, SCORING_SHARE * seconds) + self._report_s
+        self._reserved_s = min(scoring_s, most_s) + self._report_s
 
     @property
     def scoring_left_s(self) -> float:
