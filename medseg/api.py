@@ -55,7 +55,8 @@ def train(
 
     Args:
         hparams: The settings; or give them one by one, as `settings`.
-        resume: Go on with the run in `output`, or the newest.
+        resume: Go on with the run in `output`, or the newest; its settings stay, but for what is
+            given of `steps`, `epochs`, `time_budget` and where the data lies.
         verbose: Show on the terminal what the command line shows.
         settings: Fields of `HParams`, as hparam.py or the command line take them: `data="scans"`,
             `dim=2`, `time_budget="15m"`.
@@ -67,6 +68,7 @@ def train(
         SettingsError: If a setting is unknown or wrong, or the data cannot be used.
         TrainingError: If it fails later.
         MachineError: If the machine fails.
+        Stopped: If a queue ends it (SIGTERM, SIGUSR1), once all is saved.
     """
     from medseg.training.folds import train as fit
 
@@ -78,7 +80,7 @@ def train(
         from medseg.console import Terminal
 
         progress = Terminal()
-    folder = fit(hparams or HParams.build(settings), resume, progress)
+    folder = fit(hparams or HParams.build(settings), resume, progress, tuple(settings))
     return Run(folder.absolute())
 
 

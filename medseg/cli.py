@@ -38,7 +38,8 @@ class TrainOptions(Settings):
     hparam: Path | None = None
     """Settings file. None: hparam.py of the working directory, if there is one."""
     resume: bool = False
-    """Continue the run in `output`, or the newest one."""
+    """Continue the run in `output`, or the newest one; more steps or time, and where the data lies
+    now, may be given with it."""
 
 
 class PredictOptions(Settings):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from medseg.geometry import Geometry
+from medseg.geometry import Geometry, Size
 from medseg.inference.doubts import check_resampled, scan_doubts, size_at_model, too_large
 from medseg.inference.mirror import mirrored
 from medseg.inference.sliding import Sliding, sliding_logits
+from medseg.inference.windows import window_starts
 from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.plan.plan import Plan
 from medseg.prepare.pipeline import prepare
@@ -98,6 +99,21 @@ class Predictor:
         with self.logits(prepared) as logits:
             slabs = native_logits(logits, prepared.placement)
             return restore(slabs, prepared.placement, self.plan)
+
+    def windows(self, size: Size) -> int:
+        """How many windows a case of this prepared size takes."""
+        axes = zip(size, self._sliding.window, strict=True)
+        return prod(len(window_starts(*axis, self._sliding.overlap)) for axis in axes)
+
+    def try_window(self, prepared: Prepared) -> None:
+        """Segment one window of a case, for whoever wants to know how long that takes."""
+        corner = tuple(slice(length) for length in self._sliding.window)
+        with self.logits(replace(prepared, image=prepared.image[(slice(None), *corner)])):
+            pass
+
+    def patch_logits(self, images: Images) -> Logits:
+        """Logits of patches as training cuts them, on the device."""
+        return self._run(images.to(self._device))
 
     def logits(self, prepared: Prepared) -> AbstractContextManager[Tensor]:
         """Logits on the prepared grid, (classes, *size); they live as long as the context."""

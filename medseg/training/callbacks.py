@@ -1,8 +1,7 @@
-"""What happens beside the training steps: progress, validation, the end."""
+"""What happens beside the training steps: progress, checkpoints, the end."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
 import lightning
@@ -13,26 +12,14 @@ from torch import Tensor
 from medseg.errors import TrainingError
 from medseg.progress import Progress
 from medseg.runs import Run
-from medseg.training.average import Average
 from medseg.training.schedule import Budget
 from medseg.training.stop import Stop
-from medseg.training.task import Task
-from medseg.training.validation import ValidationCase, Validator, mean_dice
 
 _LOG_EVERY = 10
 _PACE_AFTER = 20
 _CHECKPOINT_EVERY_S = 30.0
 _CHECKPOINT_SHARE = 5.0
 """Seconds of training for each that a checkpoint takes to write, should it take long."""
-_VALIDATION_SHARE = 0.04
-"""Of the time so far, what validation during training may have taken."""
-_FIRST_VALIDATION = 0.1
-_VALIDATIONS = 8
-_REPORT_S = 4.0
-"""Drawing the report, beside the prediction of its examples."""
-_EXAMPLES = 4
-_ALL_METRICS = 1.15
-"""What all metrics of a case take, as a multiple of its Dice: surfaces are measured too."""
 
 
 class Ending(Callback):
@@ -148,97 +135,6 @@ class Display(Callback):
             left = self._total - step
             message += f": the {left} steps left will take about {pace * left / 60:.1f} minutes"
         self._progress.note(message)
-
-
-class Monitor(Callback):
-    """Validates the averaged weights on a few fixed cases, within a small share of the time.
-
-    Args:
-        validator: Scores cases with the task's network.
-        average: Puts itself in the place of the weights.
-        budget: Told what the last validation will take.
-        on_best: Called, with the averaged weights in place, when the mean Dice was never higher.
-        display: Told the Dice.
-    """
-
-    def __init__(
-        self,
-        validator: Validator,
-        average: Average,
-        budget: Budget,
-        on_best: Callable[[], None],
-        display: Display,
-    ) -> None:
-        self._validator, self._average, self._budget = validator, average, budget
-        self._on_best, self._display = on_best, display
-        self._subset: tuple[ValidationCase, ...] = validator.cases[:1]
-        self._case_s = 0.0
-        self._spent_s = 0.0
-        self._best = -1.0
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
-        return {"best": self._best, "spent_s": self._spent_s}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on."""
-        self._best, self._spent_s = state_dict["best"], state_dict["spent_s"]
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        *_: Any,
-        **__: Any,
-    ) -> None:
-        """Validate when it is due. The first time, one case tells what a case costs."""
-        position, elapsed_s = self._budget.position(trainer.global_step), self._budget.elapsed_s
-        spent_s = self._spent_s + self._case_s * len(self._subset)
-        if not _FIRST_VALIDATION <= position < 1 or spent_s > _VALIDATION_SHARE * elapsed_s:
-            return
-        assert isinstance(pl_module, Task)
-        first = not self._case_s
-        with self._averaged(pl_module):
-            dice = self._score()
-            mean = sum(dice.values()) / max(len(dice), 1)
-            if first:
-                self._subset = self._spread(elapsed_s / position)
-                return
-            if mean > self._best:
-                self._best = mean
-                self._on_best()
-        metrics = {f"dice_{name}": value for name, value in dice.items()} | {"dice": mean}
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, trainer.global_step)
-        self._display.dice = f", Dice {mean:.3f}"
-
-    @contextmanager
-    def _averaged(self, task: Task) -> Generator[None, None, None]:
-        """The network as it would predict now."""
-        with self._average.swapped():
-            task.network.eval()
-            try:
-                yield
-            finally:
-                task.network.train()
-
-    def _score(self) -> dict[str, float]:
-        """Mean Dice per class; learns what a case costs, and what all of them will."""
-        began = time.monotonic()
-        found = [self._validator.dice(case) for case in self._subset]
-        took_s = time.monotonic() - began
-        self._spent_s += took_s
-        self._case_s = took_s / len(self._subset)
-        cases = len(self._validator.cases) + _EXAMPLES
-        self._budget.reserve(_ALL_METRICS * self._case_s * cases + _REPORT_S)
-        return mean_dice(found)
-
-    def _spread(self, total_s: float) -> tuple[ValidationCase, ...]:
-        """As many cases as the share of the time allows, spread evenly over all."""
-        cases = self._validator.cases
-        count = int(_VALIDATION_SHARE * total_s / _VALIDATIONS / max(self._case_s, 1e-3))
-        count = min(max(count, 1), len(cases))
-        return tuple(cases[i * len(cases) // count] for i in range(count))
 
 
 def _rate(trainer: lightning.Trainer) -> float:

@@ -1,13 +1,11 @@
 """The end of a run: all validation cases are scored, the report is written."""
 
+import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from medseg import __version__
 from medseg.evaluation.scores import ClassScore
 from medseg.evaluation.summary import Summary, summarise, summary_table
 from medseg.progress import Progress
@@ -15,6 +13,8 @@ from medseg.report.curves import Curve
 from medseg.report.figures import Example, pick_examples
 from medseg.report.page import ReportContent, write_report
 from medseg.scans.case import Problem
+from medseg.training.last_words import Facts, last_notes, run_facts
+from medseg.training.monitor import ALL_METRICS
 from medseg.training.record import read_records
 from medseg.training.segmentation import Segmentation
 
@@ -29,7 +29,7 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
     """
     scores = _score(done, progress)
     summary = summarise(scores)
-    if scores:
+    if done.validator.cases:
         summary.save(done.loop.run.validation)
         progress.table(*summary_table(summary))
     else:
@@ -50,45 +50,42 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
     )
     if done.loop.run.folder.parent != Path("runs"):
         progress.note(f"to predict with it: --model {done.loop.run.folder}")
-    if done.loop.stop.asked:
-        progress.note(f"stopped early; to go on: --resume --output {done.loop.run.folder}")
-    for problem in problems:
-        progress.warn(f"left out: {problem}")
+    last_notes(done.loop, problems, progress)
 
 
 def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
-    """All validation cases; under a time budget as many as it holds, drawn at random."""
-    cases = done.validator.cases
+    """All validation cases; under a time budget those that it holds, drawn at random."""
+    cases, budget = done.validator.cases, done.loop.budget
     scores: dict[int, tuple[ClassScore, ...]] = {}
     order = np.random.default_rng(done.loop.hparams.seed).permutation(len(cases)).tolist()
+    if cases:
+        done.costs.measure(done.validator)
     for index in progress.track(order, "validating", len(cases)):
-        if scores and done.loop.budget.overdrawn:
-            progress.warn(
-                f"{len(scores)} of {len(cases)} validation cases are scored: the time budget holds "
-                "no more; raise it, or predict the others and use evaluate"
-            )
-            break
-        scores[index] = done.validator.score(cases[index])
+        case = cases[index]
+        if ALL_METRICS * done.costs.of(done.validator, [case]) > budget.scoring_left_s:
+            continue
+        began = time.monotonic()
+        scores[index] = done.validator.score(case)
+        done.costs.scored(done.validator, [case], time.monotonic() - began)
+    if len(scores) < len(cases):
+        each_s = done.costs.of(done.validator, cases) / len(cases)
+        progress.warn(
+            f"{len(scores)} of {len(cases)} validation cases are scored: each takes about "
+            f"{each_s:.0f} seconds, and the time budget holds no more; raise it, or predict the "
+            "others and use evaluate"
+        )
     return [score for index in sorted(scores) for score in scores[index]]
 
 
-def _facts(done: Segmentation) -> tuple[tuple[str, str], ...]:
-    records = read_records(done.loop.run.metrics)
-    steps = str(int(records[-1]["step"])) if records else "0"
+def _facts(done: Segmentation) -> Facts:
     name = done.card.network.network or done.card.network.encoder
     weights = sum(weight.numel() for weight in done.network.parameters())
-    return (
-        ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
-        ("medseg", __version__),
-        ("data", str(done.loop.hparams.images or done.loop.hparams.data)),
-        (
-            "cases",
-            f"{len(done.data.training)} to learn from, {len(done.data.validation)} to validate",
-        ),
+    learned, validated = len(done.data.training), len(done.data.validation)
+    own = (
+        ("cases", f"{learned} to learn from, {validated} to validate"),
         ("network", f"{name}, {done.card.network.head}, {weights / 1e6:.2f} M parameters"),
-        ("steps", steps + (" (interrupted)" if done.loop.stop.asked else "")),
-        ("device", f"{done.loop.device}, {torch.get_num_threads()} threads"),
     )
+    return run_facts(done.loop, own)
 
 
 def _curves(done: Segmentation) -> tuple[Curve, ...]:

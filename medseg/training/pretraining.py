@@ -1,14 +1,11 @@
 """A run that trains an encoder on scans alone, from the first step to its report."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from medseg import __version__
 from medseg.files import write_text
 from medseg.networks.masked import MaskedAutoencoder, Reconstruction, masked_l1
 from medseg.patches.sampler import PatchSampler
@@ -18,6 +15,7 @@ from medseg.report.pretraining import PretrainingContent, Restored, write_pretra
 from medseg.runs import save_encoder
 from medseg.scans.case import Problem
 from medseg.training.data import TrainingData
+from medseg.training.last_words import Facts, last_notes, run_facts
 from medseg.training.loop import Loop, optimise
 from medseg.training.record import read_records
 
@@ -57,7 +55,7 @@ def pretrain(
         problems: Scans that were left out; listed last.
         progress: Hears how it goes.
     """
-    loop.budget.reserve(_CLOSING_S)
+    loop.budget.reserve([], _CLOSING_S)
     run = loop.run
     name = loop.hparams.encoder
     with loop.stop.patient(progress):
@@ -82,10 +80,7 @@ def pretrain(
     )
     progress.note(f"pretrained in {loop.budget.elapsed_s / 60:.1f} minutes: {run.report}")
     progress.note(f"to train with it: --encoder {name} --pretrained {run.encoder}")
-    if loop.stop.asked:
-        progress.note(f"stopped early; to go on: --resume --output {run.folder}")
-    for problem in problems:
-        progress.warn(f"left out: {problem}")
+    last_notes(loop, problems, progress)
 
 
 @torch.inference_mode()
@@ -129,20 +124,13 @@ def _example(output: Reconstruction, name: str) -> Restored:
     )
 
 
-def _facts(loop: Loop, data: TrainingData, held: _Held) -> tuple[tuple[str, str], ...]:
-    records = read_records(loop.run.metrics)
-    steps = str(int(records[-1]["step"])) if records else "0"
-    source: Path = loop.hparams.images or loop.hparams.data
-    return (
-        ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
-        ("medseg", __version__),
-        ("data", str(source)),
+def _facts(loop: Loop, data: TrainingData, held: _Held) -> Facts:
+    own = (
         ("scans", f"{len(data.training)} to learn from, {len(data.validation)} held back"),
         ("encoder", loop.hparams.encoder),
         (
             "restored",
             f"{held.l1:.3f} standard deviations off, where the mean is {held.trivial_l1:.3f}",
         ),
-        ("steps", steps + (" (interrupted)" if loop.stop.asked else "")),
-        ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
     )
+    return run_facts(loop, own)

@@ -41,9 +41,13 @@ class JsonLines(Logger):
     def log_hyperparams(self, params: Mapping[str, Any] | Namespace, *_: Any, **__: Any) -> None:
         """They are in hparams.json."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one line."""
+        self.log_scores(metrics, step)
+
+    @rank_zero_only
+    def log_scores(self, metrics: Mapping[str, float | None], step: int | None) -> None:
+        """Append one line, with null where there was nothing to score."""
         record = {"step": step, "elapsed_s": round(self._budget.elapsed_s, 2)}
         record |= {name: value for name, value in metrics.items() if name != "epoch"}
         append_line(self._file, json.dumps(record))
@@ -52,12 +56,19 @@ class JsonLines(Logger):
 def forget_after(file: Path, step: int) -> None:
     """Drop the lines beyond a step, and one that a kill cut: a resumed run writes them anew."""
     if file.exists():
-        kept = [record for record in read_records(file) if record["step"] <= step]
+        kept = [record for record in _whole_lines(file) if record["step"] <= step]
         write_text(file, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def read_records(file: Path) -> list[dict[str, float]]:
-    """The lines that are whole; a kill or a full disk may have cut one."""
+    """The lines that are whole, without what is null; a kill or a full disk may have cut one."""
+    return [
+        {name: value for name, value in record.items() if value is not None}
+        for record in _whole_lines(file)
+    ]
+
+
+def _whole_lines(file: Path) -> list[dict[str, Any]]:
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     found: list[Any] = []
     for line in text.splitlines():

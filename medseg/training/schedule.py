@@ -2,10 +2,13 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+SCORING_SHARE = 0.15
+"""Of a time budget, the most that the last validation gets."""
 _GRACE = 1.02
+"""A budget is used up to this; the command must end within 1.05."""
 
 
 @dataclass
@@ -26,6 +29,7 @@ class Budget:
     clock: Callable[[], float] = time.monotonic
     _began: float = field(default=0.0, init=False)
     _reserved_s: float = field(default=0.0, init=False)
+    _report_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         """Check."""
@@ -41,17 +45,29 @@ class Budget:
         """Seconds since the first step, earlier sessions included."""
         return self.clock() - self._began
 
-    def reserve(self, seconds: float) -> None:
+    def reserve(self, cases_s: Sequence[float], report_s: float) -> None:
         """Keep time for the last validation and the report: steps end so much earlier.
 
-        At least half of the time is for steps. Counted steps are done however long the rest takes.
+        Scoring gets at most `SCORING_SHARE` of all, and nothing for cases that each take more than
+        that; the report of a very short run at most a third. Counted steps are done however long
+        the rest takes.
+
+        Args:
+            cases_s: What each case takes to score, in seconds.
+            report_s: What the report takes.
         """
-        self._reserved_s = min(seconds, (self.seconds or 0.0) / 2)
+        seconds = self.seconds or 0.0
+        most_s = SCORING_SHARE * seconds
+        scoring_s = sum(case_s for case_s in cases_s if case_s <= most_s)
+        self._report_s = min(report_s, seconds / 3)
+        self._reserved_s = min(scoring_s, most_s) + self._report_s
 
     @property
-    def overdrawn(self) -> bool:
-        """Whether the time is used, and a little more."""
-        return self.seconds is not None and self.elapsed_s > _GRACE * self.seconds
+    def scoring_left_s(self) -> float:
+        """Seconds that may still go into scoring, lest the report comes too late."""
+        if self.seconds is None:
+            return math.inf
+        return _GRACE * self.seconds - self._report_s - self.elapsed_s
 
     def position(self, step: int) -> float:
         """How much of the schedule is over before `step`: 0 at the start, 1 or more at the end."""

@@ -6,9 +6,10 @@ from medseg.inference.predictor import Predictor
 from medseg.networks.segmenter import Segmenter
 from medseg.progress import Progress
 from medseg.runs import ModelCard, load_model, save_model
-from medseg.training.callbacks import Monitor
+from medseg.training.costs import Costs
 from medseg.training.data import TrainingData
 from medseg.training.loop import Loop, optimise
+from medseg.training.monitor import Monitor
 from medseg.training.validation import Validator
 
 
@@ -31,6 +32,7 @@ class Segmentation:
     def __post_init__(self) -> None:
         """Score the network as it is at any time."""
         self.validator = self._validator(self.network)
+        self.costs = Costs()
 
     def train(self, progress: Progress) -> None:
         """Train, and save the model; after an early end the best so far stays.
@@ -43,7 +45,15 @@ class Segmentation:
             optimise(
                 loop,
                 lambda average, display: [
-                    Monitor(self.validator, average, loop.budget, self._save, display)
+                    Monitor(
+                        self.validator,
+                        average,
+                        self.costs,
+                        loop.budget,
+                        loop.stop,
+                        self._save,
+                        display,
+                    )
                     for _ in self.validator.cases[:1]  # there may be none to validate
                 ],
                 progress,

@@ -1,5 +1,6 @@
 import threading
 import time
+from itertools import islice
 
 import pytest
 import torch
@@ -28,6 +29,11 @@ def steps(batches):
     return [int(batch.image[0, 0, 0]) for batch in batches]
 
 
+def first(number, loader):
+    with loader:
+        return steps(islice(loader, number))
+
+
 def consume_and_raise(source, error):
     with PatchLoader(source) as loader:
         for _ in loader:
@@ -40,17 +46,11 @@ def none_runs(source):
 
 def test_batches_come_in_order_from_the_first_step_each_time():
     source = Source()
-    loader = PatchLoader(source, first_step=5, num_steps=4)
-    assert len(loader) == 4
-    assert steps(loader) == [5, 6, 7, 8]
-    assert steps(loader) == [5, 6, 7, 8]
+    loader = PatchLoader(source, first_step=5)
+    assert first(4, loader) == [5, 6, 7, 8]
+    assert first(4, loader) == [5, 6, 7, 8]
     assert none_runs(source)
     assert threading.current_thread() not in source.threads
-
-
-def test_an_endless_loader_has_no_length():
-    with pytest.raises(TypeError, match="no end"):
-        len(PatchLoader(Source()))
 
 
 def test_an_early_break_ends_the_thread():
@@ -70,16 +70,15 @@ def test_an_exception_in_the_consumer_ends_the_thread(error):
     assert none_runs(source)
 
 
-def test_closing_ends_all_iterations():
+def test_the_next_iteration_ends_the_one_before():
     source = Source()
-    loader = PatchLoader(source)
-    first, second = iter(loader), iter(loader)
-    next(first)
-    next(second)
-    loader.close()
+    with PatchLoader(source) as loader:
+        before = iter(loader)
+        next(before)
+        assert steps(islice(loader, 2)) == [0, 1]
+        assert list(before) == []
     assert len(source.threads) == 2
     assert none_runs(source)
-    assert list(first) == []
 
 
 def test_an_exception_in_the_thread_arrives_after_the_batches_before_it():
@@ -91,13 +90,13 @@ def test_an_exception_in_the_thread_arrives_after_the_batches_before_it():
     assert none_runs(source)
 
 
-def test_no_more_than_asked_for_is_made_ahead():
+def test_only_a_few_batches_are_made_ahead():
     source = Source()
-    with PatchLoader(source, prefetch=2) as loader:
-        next(iter_ := iter(loader))
+    with PatchLoader(source) as loader:
+        iteration = iter(loader)
+        next(iteration)
         time.sleep(0.05)
-        assert source.made <= 1 + 2 + 1  # taken, in the queue, and waiting for room in it
-        iter_.close()
+        assert source.made <= 1 + 3 + 1  # taken, ready, and waiting for room
 
 
 def test_the_transform_sees_the_step_in_the_consumers_thread():
@@ -107,5 +106,5 @@ def test_the_transform_sees_the_step_in_the_consumers_thread():
         threads.add(threading.current_thread())
         return batch._replace(image=batch.image + 100 * step)
 
-    assert steps(PatchLoader(Source(), 2, 3, transform=shifted)) == [202, 303, 404]
+    assert first(3, PatchLoader(Source(), 2, transform=shifted)) == [202, 303, 404]
     assert threads == {threading.current_thread()}

@@ -22,7 +22,7 @@ def test_steps_are_counted(clock):
     budget = Budget(steps=8, clock=clock)
     budget.start()
     clock.now += 1e6
-    budget.reserve(1e6)
+    budget.reserve([1e6], 1e6)
     assert [budget.position(step) for step in (0, 2, 8, 12)] == [0, 0.25, 1, 1.5]
     assert budget.elapsed_s == 1e6
 
@@ -41,12 +41,23 @@ def test_what_comes_after_the_steps_is_part_of_the_time(clock):
     budget = Budget(seconds=100, clock=clock)
     budget.start()
     clock.now += 40
-    budget.reserve(20)
-    assert budget.position(0) == 0.5
-    budget.reserve(0)
+    budget.reserve([4, 2], 4)
+    assert budget.position(0) == pytest.approx(40 / 90)
+    assert budget.scoring_left_s == pytest.approx(102 - 4 - 40)
+    budget.reserve([], 0)
     assert budget.position(0) == 0.4
-    budget.reserve(1000)  # half of the time is for steps, whatever comes after
-    assert budget.position(0) == 0.8
+    budget.reserve(
+        [10] * 100, 4
+    )  # 85 of 100 seconds are for steps and the report, whatever comes after
+    assert budget.position(0) == pytest.approx(40 / 81)
+    budget.reserve([20, 3], 4)  # no time is kept for what will not be scored
+    assert budget.position(0) == pytest.approx(40 / 93)
+
+
+def test_steps_are_scored_in_any_time(clock):
+    budget = Budget(steps=4, clock=clock)
+    clock.now += 1e9
+    assert budget.scoring_left_s == float("inf")
 
 
 @pytest.mark.parametrize("given", [{"steps": 4}, {"seconds": 100.0}])
