@@ -89,8 +89,9 @@ hparams = HParams(
     # Weight of the past in the running average of the weights, per step, in [0, 1). The average
     # is the model.
     ema_decay=0.99,
-    # Dice plus cross-entropy, or Dice plus focal loss (for rare classes). One of: dice_ce,
-    # dice_focal.
+    # dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are
+    # hard. tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce
+    # plus the overlap of edges. One of: dice_ce, dice_focal, tversky_ce, boundary.
     loss="dice_ce",
     # Strength of the random changes to training patches. One of: none, light, default.
     augmentation="default",

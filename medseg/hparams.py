@@ -167,8 +167,10 @@ class HParams(Settings):
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Weight of the past in the running average of the weights, per step, in [0, 1). The average
     is the model."""
-    loss: Literal["dice_ce", "dice_focal"] = "dice_ce"
-    """Dice plus cross-entropy, or Dice plus focal loss (for rare classes)."""
+    loss: Literal["dice_ce", "dice_focal", "tversky_ce", "boundary"] = "dice_ce"
+    """dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are hard.
+    tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce plus the
+    overlap of edges."""
     augmentation: Literal["none", "light", "default"] = "default"
     """Strength of the random changes to training patches."""
     flips: tuple[Literal["x", "y", "z"], ...] | None = None
