@@ -13,6 +13,7 @@ from medseg.networks.segmenter import Segmenter
 from medseg.patches.augment import Augment
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
+from medseg.training.decay import split_weights
 from medseg.training.schedule import Budget, learning_rate_factor
 from medseg.types import Labels
 
@@ -74,12 +75,11 @@ class Task(lightning.LightningModule):
         return self._loss(self.network.training_output(batch.image), batch.label)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW; norms, biases and scales are not decayed."""
-        decay = self._optimisation.weight_decay
-        weights = list(self.network.parameters())
+        """AdamW; what does not mix values is not decayed."""
+        weights, names = dict(self.network.named_parameters()), split_weights(self.network)
         groups = [
-            {"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
-            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+            {"params": [weights[name] for name in part], "weight_decay": decay}
+            for part, decay in zip(names, (self._optimisation.weight_decay, 0.0), strict=True)
         ]
         # Lightning clips no gradients for a fused optimizer that scales them itself.
         fused = self.trainer.precision == "32-true"
