@@ -16,8 +16,13 @@ hparams = HParams(
     pattern=None,
     # Folder of the run. None: a new folder in `runs`.
     output=None,
-    # Class name -> its value in the label files. None: every value found is a class.
+    # Class name -> its value in the label files, or several values of a region that may overlap
+    # others: {"whole": [1, 2, 4], "core": [1, 4], "enhancing": 4}. None: every value is a
+    # class.
     classes=None,
+    # Value in the label files of voxels that nobody annotated: neither trained nor scored.
+    # None: as the dataset's own description says, else no value.
+    ignore_label=None,
     # Channels of each image; a case with another number is left out. None: as most cases have.
     channels=None,
     # multiclass: one class per voxel. multilabel: classes may overlap (one mask file per

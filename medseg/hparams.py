@@ -23,6 +23,7 @@ from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
 PositiveInt = Annotated[int, Field(ge=1)]
+LabelValue = Annotated[int, Field(ge=0, lt=2**31)]
 Millimetres = Annotated[float, Field(gt=1e-9, lt=1e9)]
 
 
@@ -100,9 +101,13 @@ class HParams(Settings):
     output: Path | None = None
     """Folder of the run. None: a new folder in `runs`."""
     classes: (
-        dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0, lt=2**31)]] | None
+        dict[Annotated[str, Field(min_length=1)], LabelValue | tuple[LabelValue, ...]] | None
     ) = Field(default=None, min_length=1)
-    """Class name -> its value in the label files. None: every value found is a class."""
+    """Class name -> its value in the label files, or several values of a region that may overlap
+    others: {"whole": [1, 2, 4], "core": [1, 4], "enhancing": 4}. None: every value is a class."""
+    ignore_label: LabelValue | None = None
+    """Value in the label files of voxels that nobody annotated: neither trained nor scored. None:
+    as the dataset's own description says, else no value."""
     channels: PositiveInt | None = None
     """Channels of each image; a case with another number is left out. None: as most cases have."""
     task: Literal["multiclass", "multilabel"] | None = None
@@ -251,6 +256,21 @@ class HParams(Settings):
             lambda h: h.classes is not None and len(set(h.classes.values())) < len(h.classes),
             "two classes cannot share a value",
             "give each class its own value, or leave out the second name",
+        ),
+        Rule(
+            ("classes",),
+            lambda h: () in (h.classes or {}).values(),
+            "a class needs a value",
+            "give it one, or leave it out",
+        ),
+        Rule(
+            ("classes", "ignore_label"),
+            lambda h: any(
+                h.ignore_label == value or (isinstance(value, tuple) and h.ignore_label in value)
+                for value in (h.classes or {}).values()
+            ),
+            "a class cannot be ignored",
+            "take its value out of one of them",
         ),
         Rule(
             ("flips",),

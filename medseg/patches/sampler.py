@@ -42,7 +42,8 @@ class PatchSampler:
 
     Cases are visited in shuffled passes: after every `len(cases)` patches, each was seen equally
     often. The last third of a batch (at least one patch) is centred on a random voxel of a random
-    class that the case has; the others lie anywhere. Patches stay inside cases that are large
+    class that the case has; the others lie anywhere, of a partly annotated case around any voxel
+    that is annotated. Patches stay inside cases that are large
     enough, as windows do in prediction; smaller cases lie anywhere inside the patch.
 
     Args:
@@ -124,8 +125,9 @@ class PatchSampler:
         room = np.array(case.size) - patch
         lowest, highest = np.minimum(room, 0), np.maximum(room, 0)
         classes = [rows for rows in pairwise((0, *case.ends)) if rows[1] > rows[0]]
-        if on_foreground and classes:
-            first, end = classes[rng.integers(len(classes))]
+        shown = classes[rng.integers(len(classes))] if on_foreground and classes else case.annotated
+        if shown is not None:
+            first, end = shown
             centre = case.foreground[first + rng.integers(end - first)]
             start = np.clip(centre - patch // 2, lowest, highest)
         else:

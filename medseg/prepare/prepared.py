@@ -90,6 +90,15 @@ class StoredCase:
         return mapped(self.folder / "foreground.npy")
 
     @property
+    def annotated(self) -> tuple[int, int] | None:
+        """Rows of `foreground` that tell where anything is annotated: the first, and their end.
+
+        None where everything is, or nothing.
+        """
+        first, end = max(self.ends, default=0), len(self.foreground)
+        return (first, end) if end > first else None
+
+    @property
     def size(self) -> Size:
         """Voxels of the prepared arrays."""
         return self.placement.size
