@@ -23,7 +23,8 @@ from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
 PositiveInt = Annotated[int, Field(ge=1)]
-LabelValue = Annotated[int, Field(ge=0, lt=2**31)]
+_MOST_VALUE = 2**31
+LabelValue = Annotated[int, Field(ge=0, lt=_MOST_VALUE)]
 Millimetres = Annotated[float, Field(gt=1e-9, lt=1e9)]
 
 
@@ -33,6 +34,21 @@ def _known_device(device: str) -> str:
     return device
 
 
+def _label_values(values: object) -> object:
+    """One value, or several: a list, or a text such as 1,2,4."""
+    words = values.strip("[] ").split(",") if isinstance(values, str) else values
+    each: list[object] = list(words) if isinstance(words, list | tuple) else [words]
+    try:
+        numbers = tuple(int(str(value)) for value in each)
+    except ValueError:
+        numbers = (-1,)
+    if not all(0 <= number < _MOST_VALUE for number in numbers):
+        raise ValueError(f"must be a whole number from 0 to {_MOST_VALUE - 1}, or a list of them")
+    single = not isinstance(values, list | tuple) and len(numbers) == 1
+    return numbers[0] if single else numbers
+
+
+LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_label_values)]
 Device = Annotated[str, AfterValidator(_known_device)]
 Tta = Literal["none", "mirror"]
 ConvNeXtName = Literal[
@@ -100,9 +116,9 @@ class HParams(Settings):
     """Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file."""
     output: Path | None = None
     """Folder of the run. None: a new folder in `runs`."""
-    classes: (
-        dict[Annotated[str, Field(min_length=1)], LabelValue | tuple[LabelValue, ...]] | None
-    ) = Field(default=None, min_length=1)
+    classes: dict[Annotated[str, Field(min_length=1)], LabelValues] | None = Field(
+        default=None, min_length=1
+    )
     """Class name -> its value in the label files, or several values of a region that may overlap
     others: {"whole": [1, 2, 4], "core": [1, 4], "enhancing": 4}. None: every value is a class."""
     ignore_label: LabelValue | None = None

@@ -22,6 +22,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "pattern": (["*/x.mhd"], "'*/x.mhd'", "*/x.mhd"),
     "output": (["runs/x"], "'runs/x'", Path("runs/x")),
     "classes": (["left=1", "right=40"], "{'left': 1, 'right': 40}", {"left": 1, "right": 40}),
+    "ignore_label": (["255"], "255", 255),
     "channels": (["4"], "4", 4),
     "task": (["multilabel"], "'multilabel'", "multilabel"),
     "missing_masks": (["empty"], "'empty'", "empty"),
@@ -146,6 +147,7 @@ def test_everything_wrong_is_said_at_once():
         ({"patch_size": (8, 8)}, "one number per spatial axis"),
         ({"classes": {"a": 1, "b": 1}}, "share a value"),
         ({"classes": {}}, "at least 1 item"),
+        ({"classes": {"a": ()}}, "needs a value"),
         ({"flips": ("x", "x")}, "once"),
         ({"learning_rate": float("inf")}, "finite"),
         ({"device": "gpu"}, "cuda:N"),
@@ -263,3 +265,19 @@ def test_choices_are_the_names_of_what_can_be_built():
     built = {"encoder": ENCODERS, "head": HEADS, "augmentation": STRENGTHS, "loss": LOSSES}
     for name, names in built.items():
         assert set(get_args(HParams.model_fields[name].annotation)) == set(names)
+
+
+@pytest.mark.parametrize("words", [['{"a": [1, 2], "b": 2}'], ["a=1,2", "b=2"]])
+def test_regions_are_lists_of_values(words):
+    wanted = {"a": (1, 2), "b": 2}
+    assert (
+        resolve(None, parse_flags("train", "", ["--classes", *words], [HParams])).classes == wanted
+    )
+    assert HParams(classes={"a": [1, 2], "b": 2}).classes == wanted
+
+
+def test_a_class_is_not_ignored():
+    with pytest.raises(SettingsError, match="cannot be ignored"):
+        HParams.build({"classes": {"a": (1, 2), "b": 2}, "ignore_label": 2})
+    with pytest.raises(SettingsError, match="cannot be ignored"):
+        HParams.build({"classes": {"a": 1}, "ignore_label": 1})

@@ -94,9 +94,10 @@ def _positions(label: npt.NDArray[Any], known: Sequence[int], plan: Plan) -> Cla
         rank = np.searchsorted(values, plane).clip(max=len(values) - 1)
         strange = values[rank] != plane
         target[...] = order[rank]
+        if plan.ignore_label is not None:
+            np.putmask(target, plane == plan.ignore_label, IGNORED)
         if strange.any():
             unknown.update({*np.unique(plane[strange]).tolist()} - {plan.ignore_label})
-            target[plane == plan.ignore_label] = IGNORED
     if unknown:
         shown = ", ".join(map(str, sorted(unknown)[:5])) + ", ..." * (len(unknown) > 5)
         named = zip(plan.class_names, plan.label_values, strict=True)
