@@ -175,6 +175,19 @@ def test_what_a_training_learns_of_is_tissue(size, most):
     assert 0 < np.mean(unknown) < most
 
 
+def test_patches_of_a_sparsely_annotated_case_show_annotation():
+    case = stored_case((40, 40, 40))
+    label = np.full((1, 40, 40, 40), IGNORED, dtype=np.uint8)
+    label[0, :, :, 30] = 0
+    prepared = Prepared("a", case.prepared.image, label, case.prepared.placement)
+    rows = np.array([[9, i, j, 30] for i in range(40) for j in range(40)], dtype=np.int32)
+    sparse = InMemory(prepared, rows)
+    assert sparse.annotated == (0, 1600)
+    patches = PatchSampler([sparse], plan_for_tests(batch_size=4), 0)
+    for step in range(10):
+        assert (patches.batch(step).label == 0).flatten(1).any(dim=1).all()
+
+
 def test_refuses_no_cases():
     with pytest.raises(ValueError, match="at least one case"):
         PatchSampler([], plan_for_tests(), 0)
