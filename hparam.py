@@ -29,8 +29,12 @@ hparams = HParams(
     # class). None: found out. One of: multiclass, multilabel.
     task=None,
     # Where each class has a mask file and a case has none of it. refuse: leave the case out.
-    # empty: the class is absent there. One of: refuse, empty.
+    # empty: the class is absent there. unannotated: nobody looked for it, so it may be there.
+    # One of: refuse, empty, unannotated.
     missing_masks="refuse",
+    # CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
+    # classes may be there unmarked. Cases that it does not name have all. None: all cases have.
+    annotated=None,
     # Who belongs together on one side of a split, such as scans of one patient: a regular
     # expression whose match in a case's name (or first group in it) says who it is of, or a CSV
     # or JSON table of case and group. None: found from the names.

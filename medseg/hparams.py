@@ -129,9 +129,12 @@ class HParams(Settings):
     task: Literal["multiclass", "multilabel"] | None = None
     """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
     None: found out."""
-    missing_masks: Literal["refuse", "empty"] = "refuse"
+    missing_masks: Literal["refuse", "empty", "unannotated"] = "refuse"
     """Where each class has a mask file and a case has none of it. refuse: leave the case out.
-    empty: the class is absent there."""
+    empty: the class is absent there. unannotated: nobody looked for it, so it may be there."""
+    annotated: Path | None = None
+    """CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
+    classes may be there unmarked. Cases that it does not name have all. None: all cases have."""
     groups: str | None = Field(default=None, min_length=1)
     """Who belongs together on one side of a split, such as scans of one patient: a regular
     expression whose match in a case's name (or first group in it) says who it is of, or a CSV or

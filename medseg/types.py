@@ -6,6 +6,15 @@ from torch import Tensor
 IGNORED = 255
 """In labels (uint8): a voxel that does not exist, or of which nobody knows the class."""
 
+
+def hidden_in(number: int) -> int:
+    """The class index of background that may be any class of a numbered set.
+
+    Multiclass labels of cases in which not every class was annotated have it in place of 0.
+    """
+    return IGNORED - 1 - number
+
+
 Images = Float[Tensor, "batch channels *spatial"]
 """A batch of images, or of any feature maps."""
 Maps = Float[Tensor, "batch _ ..."]

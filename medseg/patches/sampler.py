@@ -14,8 +14,8 @@ import torch
 from medseg.geometry import Size
 from medseg.patches.randomness import Stream, generator
 from medseg.plan.plan import Plan
-from medseg.prepare.prepared import StoredCase
-from medseg.types import IGNORED, Images, Labels
+from medseg.prepare.prepared import StoredCase, unannotated_sets
+from medseg.types import IGNORED, Images, Labels, hidden_in
 
 PADDING = 0.0
 """What lies outside a case. Prepared intensities are centred, so 0 is their middle; it needs
@@ -56,7 +56,8 @@ class PatchSampler:
             patch get none.
 
     Raises:
-        ValueError: If there are no cases.
+        ValueError: If there are no cases, or more classes and sets of unannotated ones than a byte
+            can number.
     """
 
     def __init__(
@@ -74,7 +75,11 @@ class PatchSampler:
         self._seed, self._rank = seed, rank
         self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
         self._channels = cases[0].channels
-        self._layers = plan.num_outputs if plan.task == "multilabel" else 1
+        self._multilabel = plan.task == "multilabel"
+        self._layers = plan.num_outputs if self._multilabel else 1
+        self._hidden = unannotated_sets(cases)
+        if not self._multilabel and plan.num_outputs + len(self._hidden) > IGNORED:
+            raise ValueError(f"{plan.num_outputs} classes in {len(self._hidden)} sets are too many")
         self._patch = plan.volume_patch
         largest = np.max([case.size for case in cases], axis=0)
         wanted = (margin * np.array(self._patch)).astype(int)
@@ -106,9 +111,18 @@ class PatchSampler:
             _cut(prepared.image, start, image[i], PADDING)
             if prepared.label is not None:
                 _cut(prepared.label, start, label[i], IGNORED)
+            if case.unannotated:
+                self._hide(case.unannotated, label[i])
         if self._slice_axis is not None:
             image, label = image.squeeze(2 + self._slice_axis), label.squeeze(2 + self._slice_axis)
         return PatchBatch(torch.from_numpy(image), torch.from_numpy(label))
+
+    def _hide(self, classes: tuple[int, ...], label: npt.NDArray[np.uint8]) -> None:
+        """Say in a patch's label that these classes may be anywhere."""
+        if self._multilabel:
+            label[list(classes)] = IGNORED
+        else:
+            np.putmask(label, label == 0, hidden_in(self._hidden.index(classes)))
 
     def _visit(self, number: int) -> StoredCase:
         """The case of the patch with this number, counted over all steps."""

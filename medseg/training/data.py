@@ -1,6 +1,6 @@
 """From a folder to prepared cases and a plan: everything before the first step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover, discover_scans
+from medseg.scans.known import shown
 from medseg.scans.regions import regions_of
+from medseg.training.annotated import unannotated
 from medseg.training.doubts import Labels, copies, unseen_classes
 from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
@@ -197,6 +199,11 @@ def prepare_data(
     listed, problems = prepare_cases(
         found.cases, plan, kept_in(folder, hparams), progress, found.held
     )
+    partly: dict[str, tuple[int, ...]] = {}
+    if hparams.pretrain is None:
+        others = [problem.name for problem in found.problems]
+        partly = unannotated(found.cases, others, plan, hparams)
+    listed = [replace(case, unannotated=partly.get(case.name, ())) for case in listed]
     stored = {case.name: case for case in listed}
     files = {case.name: case for case in found.cases}
     parts = found.dealt.parts
@@ -221,6 +228,12 @@ def prepare_data(
         progress.warn(f"left out: {name}: {what}; {remedy}")
     for line in copies(found.facts.cases, stored, found.dealt):
         progress.warn(line)
+    for index in sorted({index for classes in partly.values() for index in classes}):
+        without = [name for name, classes in partly.items() if index in classes]
+        progress.note(
+            f"{plan.class_names[index]}: not annotated in {len(without)} of {len(listed)} cases "
+            f"({shown(without)}), where it is neither learned nor scored"
+        )
     if hparams.pretrain is None:
         labels = Labels(plan, found.facts.cases, listed)
         for line in unseen_classes(labels, found.dealt, hparams):
@@ -235,7 +248,11 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
     if hparams.pretrain:
         return discover_scans(hparams.data, hparams.images, hparams.pattern)
     return discover(
-        hparams.data, hparams.images, hparams.labels, hparams.pattern, hparams.missing_masks
+        hparams.data,
+        hparams.images,
+        hparams.labels,
+        hparams.pattern,
+        "refuse" if hparams.missing_masks == "refuse" else "empty",
     )
 
 

@@ -18,6 +18,7 @@ from medseg.networks.masked import MaskedAutoencoder, masked_l1
 from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
+from medseg.prepare.prepared import unannotated_sets
 from medseg.progress import Logged, Progress, one_line
 from medseg.runs import ModelCard, Run, latest_run
 from medseg.training.closing import close_run
@@ -87,7 +88,7 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
             start.hparams,
             plan,
             start.network,
-            _loss(start),
+            _loss(start, data),
             data.training,
             budget,
             torch.device(device),
@@ -122,11 +123,16 @@ def _prepare(start: _Start, progress: Progress) -> TrainingData:
     return data
 
 
-def _loss(start: _Start) -> Callable[[Any, Labels], Tensor]:
+def _loss(start: _Start, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
     if start.hparams.pretrain:
         return lambda output, _: masked_l1(output)
     plan = start.plan
-    return build_loss(start.hparams.loss, plan.task, with_background=not plan.has_background)
+    return build_loss(
+        start.hparams.loss,
+        plan.task,
+        with_background=not plan.has_background,
+        hidden=unannotated_sets(data.training) if plan.task == "multiclass" else (),
+    )
 
 
 def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:

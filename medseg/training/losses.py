@@ -18,6 +18,7 @@ from medseg.training.terms import (
     cross_entropy,
     dice,
     focal,
+    merge_hidden,
     tversky,
 )
 from medseg.types import Labels, Logits
@@ -51,6 +52,7 @@ def build_loss(
     *,
     with_background: bool = False,
     class_weights: Sequence[float] | None = None,
+    hidden: Sequence[tuple[int, ...]] = (),
 ) -> Loss:
     """The loss of a network's output.
 
@@ -64,6 +66,7 @@ def build_loss(
             a sigmoid per class with as many layers.
         with_background: Whether overlap counts class 0 of multiclass, as a class of its own.
         class_weights: One per class, in every term; None weighs all alike.
+        hidden: Sets of classes that background may be, as `types.hidden_in` numbers them.
     """
     exclusive = task == "multiclass"
     terms = _TERMS[name]
@@ -80,14 +83,18 @@ def build_loss(
         every, counted = weights(of.logits)
         return terms.overlap(of, counted) + terms.per_voxel(of, every)
 
+    def compare(logits: Logits, labels: Labels) -> Compared:
+        merged = merge_hidden(logits.float(), labels, hidden)
+        return compared(*merged, exclusive=exclusive)
+
     def loss(output: HeadOutput, labels: Labels) -> Tensor:
-        patch = compared(output.logits.float(), labels, exclusive=exclusive)
+        patch = compare(output.logits, labels)
         total = cost(patch)
         if terms.edges:
             total = total + _BOUNDARY_SHARE * boundary(patch, weights(patch.logits)[1])
         if output.points is not None and output.point_logits is not None:
-            labels = labels_at(labels, output.points)
-            total = total + cost(compared(output.point_logits.float(), labels, exclusive=exclusive))
+            points = compare(output.point_logits, labels_at(labels, output.points))
+            total = total + cost(points)
         return total
 
     return loss

@@ -4,18 +4,23 @@ Every term weighs classes, and answers 0 at its best and about 1 or more at its 
 which nothing is known costs 0.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medseg.types import IGNORED, Labels, Logits
+from medseg.types import IGNORED, Labels, Logits, hidden_in
 
 _SMOOTH = 1e-5
 """Keeps a class that is nowhere from dividing 0 by 0 (MONAI's value)."""
 _FOCUS = 2.0
+_NEVER = -1e4
+"""A logit that leaves a class no probability, and no gradient."""
 _FALSE_POSITIVE, _FALSE_NEGATIVE = 0.3, 0.7
+_FEW = 1.0
+"""Voxels of edge below which their share says little; a network begins without any."""
 _EDGE, _NEAR = 3, 5
 """Widths in voxels of the neighbourhoods in which an edge is seen, and is met by another."""
 
@@ -48,6 +53,33 @@ class Compared(NamedTuple):
             return -self.logits.log_softmax(1).gather(1, self.place) * self.known
         each = F.binary_cross_entropy_with_logits(self.logits, self.target, reduction="none")
         return each * self.known
+
+
+def merge_hidden(
+    logits: Logits, labels: Labels, hidden: Sequence[tuple[int, ...]]
+) -> tuple[Logits, Labels]:
+    """Where background may be a class that nobody looked for, take all of these for background.
+
+    The marginal loss of partly annotated cases: Shi et al. 2021, arXiv:2007.03868; for any overlap
+    Fidon et al. 2021, arXiv:2107.03846. The probabilities of the set are added up, and none of its
+    classes is found or missed there.
+
+    Args:
+        logits: (batch, classes, *any), of classes that exclude each other.
+        labels: (batch, 1, *any).
+        hidden: Sets of class indices, as `types.hidden_in` numbers them.
+
+    Returns:
+        The same, without numbers of sets in the labels.
+    """
+    for number, classes in enumerate(hidden):
+        here = labels == hidden_in(number)
+        together = logits[:, [0, *classes]].logsumexp(1, keepdim=True)
+        unlikely = torch.tensor(classes, device=logits.device)
+        others = logits.index_fill(1, unlikely, _NEVER)[:, 1:]
+        logits = torch.where(here, torch.cat([together, others], 1), logits)
+        labels = labels.masked_fill(here, 0)
+    return logits, labels
 
 
 def compared(logits: Logits, labels: Labels, *, exclusive: bool) -> Compared:
@@ -104,7 +136,7 @@ def boundary(of: Compared, weights: Tensor) -> Tensor:
     )
     precision = _share(predicted, _widened(there, _NEAR))
     recall = _share(there, _widened(predicted, _NEAR))
-    f1 = (2 * precision * recall + _SMOOTH) / (precision + recall + _SMOOTH)
+    f1 = 2 * precision * recall / (precision + recall)
     return _average(1 - f1, weights)
 
 
@@ -120,7 +152,7 @@ def _per_class(x: Tensor) -> Tensor:
 
 def _share(part: Tensor, of: Tensor) -> Tensor:
     """How much of `part` lies in `of`, per class."""
-    return (_per_class(part * of) + _SMOOTH) / (_per_class(part) + _SMOOTH)
+    return (_per_class(part * of) + _FEW) / (_per_class(part) + _FEW)
 
 
 def _widened(x: Tensor, width: int) -> Tensor:

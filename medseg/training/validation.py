@@ -79,19 +79,26 @@ class Validator:
                 for value, box in zip(classes.values(), boxes, strict=True)
             )
         found = {name: dice(*pair) for name, pair in zip(classes, pairs, strict=True)}
-        return {name: share for name, share in found.items() if share is not None}
+        known = self._known(case)
+        return {name: share for name, share in found.items() if share is not None and name in known}
 
     def score(self, case: ValidationCase) -> tuple[ClassScore, ...]:
         """Every metric of one case, class by class."""
         score = score_layers if self._layered else score_case
         pair = self._pair(case).scored(layered=self._layered)
-        return score(case[0].name, *pair, self._plan.scored_classes)
+        scores = score(case[0].name, *pair, self._plan.scored_classes)
+        return tuple(score for score in scores if score.class_name in self._known(case))
 
     def example(self, case: ValidationCase, caption: str, dice: float | None) -> Example:
         """One case to look at."""
         prediction, reference, geometry, _ = self._pair(case)
         image = read_subject(case[0], with_label=False).image
         return Example(case[0].name, caption, image, geometry, reference, prediction, dice)
+
+    def _known(self, case: ValidationCase) -> set[str]:
+        """The classes that were annotated in a case."""
+        names = self._plan.class_names
+        return {*names} - {names[index] for index in case[1].unannotated}
 
     def _pair(self, case: ValidationCase) -> _Pair:
         files, stored = case
