@@ -102,6 +102,9 @@ hparams = HParams(
     # hard. tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce
     # plus the overlap of edges. One of: dice_ce, dice_focal, tversky_ce, boundary.
     loss="dice_ce",
+    # Class name -> its weight in the loss, such as 5 for a class that must not be missed;
+    # classes that are not named have 1. None: all have.
+    class_weights=None,
     # Strength of the random changes to training patches. One of: none, light, default.
     augmentation="default",
     # Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y

@@ -195,6 +195,9 @@ class HParams(Settings):
     """dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are hard.
     tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce plus the
     overlap of edges."""
+    class_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] | None = None
+    """Class name -> its weight in the loss, such as 5 for a class that must not be missed; classes
+    that are not named have 1. None: all have."""
     augmentation: Literal["none", "light", "default"] = "default"
     """Strength of the random changes to training patches."""
     flips: tuple[Literal["x", "y", "z"], ...] | None = None

@@ -22,6 +22,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "pattern": (["*/x.mhd"], "'*/x.mhd'", "*/x.mhd"),
     "output": (["runs/x"], "'runs/x'", Path("runs/x")),
     "classes": (["left=1", "right=40"], "{'left': 1, 'right': 40}", {"left": 1, "right": 40}),
+    "class_weights": (["a=2", "b=0.5"], "{'a': 2.0, 'b': 0.5}", {"a": 2.0, "b": 0.5}),
     "annotated": (["a.csv"], "'a.csv'", Path("a.csv")),
     "ignore_label": (["255"], "255", 255),
     "channels": (["4"], "4", 4),

@@ -41,6 +41,22 @@ class Declared(NamedTuple):
 UNDECLARED = Declared()
 
 
+def class_weights(names: Sequence[str], asked: Mapping[str, float] | None) -> tuple[float, ...]:
+    """A weight for each class.
+
+    Raises:
+        SettingsError: If a name is none of them, or no class would count.
+    """
+    strange = [name for name in asked or {} if name not in names]
+    weights = tuple((asked or {}).get(name, 1.0) for name in names)
+    foreground = [w for name, w in zip(names, weights, strict=True) if name != BACKGROUND]
+    if strange or not any(foreground or weights):
+        what = f"{strange[0]!r} is no class" if strange else "nothing is left to learn"
+        known = ", ".join(names)
+        raise SettingsError(f"class_weights: {what}", f"the classes are {known}", "correct it")
+    return weights
+
+
 def choose_task(
     cases: Sequence[CaseFacts], asked: Task | None, regions: Regions | None = None
 ) -> tuple[Task, str]:

@@ -7,7 +7,7 @@ from typing import Literal
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.measure.facts import CaseFacts, Fingerprint
-from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task
+from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task, class_weights
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.patch import (
     BATCH_RULE,
@@ -58,6 +58,7 @@ def make_plan(
     source = "set by you" if hparams.classes else "from the dataset's own description"
     classes = choose_classes(cases, task, declared.values, source, declared.regions)
     reasons["classes"] = classes.reason
+    class_weights(classes.names, hparams.class_weights)
     if declared.ignore_label is not None:
         reasons["ignore_label"] = "neither trained nor scored, " + (
             "set by you" if hparams.ignore_label is not None else "as the dataset says"

@@ -16,6 +16,7 @@ from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
 from medseg.networks.masked import MaskedAutoencoder, masked_l1
 from medseg.patches.torchio_transform import build_transforms
+from medseg.plan.classes import class_weights
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.prepare.prepared import unannotated_sets
@@ -131,6 +132,7 @@ def _loss(start: _Start, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
         start.hparams.loss,
         plan.task,
         with_background=not plan.has_background,
+        class_weights=class_weights(plan.class_names, start.hparams.class_weights),
         hidden=unannotated_sets(data.training) if plan.task == "multiclass" else (),
     )
 

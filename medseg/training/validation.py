@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from medseg.evaluation.boxes import class_boxes
 from medseg.evaluation.overlap import dice
-from medseg.evaluation.scores import ClassScore, score_case, score_layers
+from medseg.evaluation.scores import NO_CLASS, ClassScore, score_case, score_layers
 from medseg.geometry import Geometry
 from medseg.inference.predictor import Predictor
 from medseg.prepare.classes import layer_by_layer
@@ -21,9 +21,6 @@ from medseg.types import IGNORED
 
 ValidationCase = tuple[Case, StoredCase]
 Labels = npt.NDArray[np.int32]
-
-_NO_CLASS = -(2**31)
-"""What no class has for a value."""
 
 
 class _Pair(NamedTuple):
@@ -45,7 +42,7 @@ class _Pair(NamedTuple):
         """Both sides, without class where nobody annotated."""
         if not self.ignored.any():
             return self[:3]
-        nothing = 0 if layered else _NO_CLASS
+        nothing = 0 if layered else NO_CLASS
         prediction, reference = (
             np.where(self.ignored, nothing, side) for side in (self.prediction, self.reference)
         )
