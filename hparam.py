@@ -87,8 +87,11 @@ hparams = HParams(
     epochs=None,
     # Training length as a duration such as 90s, 15m or 1h30m, validation and report included.
     time_budget=None,
-    # Peak learning rate of AdamW, above 0.
-    learning_rate=0.004,
+    # Peak learning rate of AdamW, above 0. None: planned, by network and pretraining.
+    learning_rate=None,
+    # What the learning rate is multiplied by from each stage of the encoder to the one before,
+    # in (0, 1]. None: 1, but 0.9 for a pretrained encoder of a paper's size.
+    layer_decay=None,
     # Weight decay of AdamW, at least 0.
     weight_decay=0.05,
     # Share of the schedule in which the learning rate rises, in [0, 1).

@@ -180,8 +180,11 @@ class HParams(Settings):
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None
     """Training length as a duration such as 90s, 15m or 1h30m, validation and report included."""
-    learning_rate: float = Field(default=4e-3, gt=0)
-    """Peak learning rate of AdamW, above 0."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of AdamW, above 0. None: planned, by network and pretraining."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """What the learning rate is multiplied by from each stage of the encoder to the one before, in
+    (0, 1]. None: 1, but 0.9 for a pretrained encoder of a paper's size."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Weight decay of AdamW, at least 0."""
     warmup: float = Field(default=0.03, ge=0, lt=1)

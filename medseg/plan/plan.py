@@ -56,6 +56,8 @@ class Plan(Frozen):
             regions: what each is written as in one map of all.
         regions: Multilabel classes made of one label map: the values of each, in the order in
             which they are written over each other. Nothing for any other plan.
+        learning_rate: Peak, of AdamW.
+        layer_decay: What it is multiplied by from each stage of the encoder to the one before.
         ignore_label: The value in the user's files of voxels that nobody annotated.
         spacing_mm: Target spacing per volume axis.
         image_orders: Interpolation order per volume axis for images: 3 cubic, 1 linear, 0 nearest.
@@ -89,6 +91,8 @@ class Plan(Frozen):
     reasons: dict[str, str]
     regions: tuple[tuple[int, ...], ...] = ()
     ignore_label: int | None = None
+    learning_rate: FiniteFloat = 4e-3
+    layer_decay: FiniteFloat = 1.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -9,6 +9,7 @@ from medseg.hparams import HParams
 from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task, class_weights
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
+from medseg.plan.learning_rate import choose_layer_decay, choose_learning_rate
 from medseg.plan.patch import (
     BATCH_RULE,
     CPU_VOXELS,
@@ -89,6 +90,8 @@ def make_plan(
     names = [case.name for case in cases]
     training = num_training or len(split(names, hparams.folds, hparams.fold).training)
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
+    rate, reasons["learning_rate"] = choose_learning_rate(hparams)
+    decay, reasons["layer_decay"] = choose_layer_decay(hparams)
     steps, reasons["steps"] = _steps(hparams, training, batch)
     return Plan(
         dim=hparams.dim,
@@ -112,6 +115,8 @@ def make_plan(
         reasons=reasons,
         regions=classes.regions,
         ignore_label=declared.ignore_label,
+        learning_rate=rate,
+        layer_decay=decay,
     )
 
 

@@ -225,6 +225,8 @@ def _resolved(hparams: HParams, plan: Plan) -> HParams:
             "batch_size": plan.batch_size,
             "spacing_mm": plan.spacing_mm,
             "flips": tuple("xyz"[plan.network_axes[axis]] for axis in plan.flip_axes),
+            "learning_rate": plan.learning_rate,
+            "layer_decay": plan.layer_decay,
             "steps": None if hparams.epochs else plan.steps,
         }
     )

@@ -9,7 +9,7 @@ from torch import nn
 
 from medseg.networks.build import build_segmenter
 from medseg.networks.layers.position_bias import PositionBias
-from medseg.training.decay import split_weights
+from medseg.training.decay import parameter_groups, split_weights
 
 COMMON = (
     {"Conv.weight", "Linear.weight", "DepthwiseConv.weight"},
@@ -76,3 +76,29 @@ def test_networks_of_others_keep_their_embeddings():
         "last.weight",
     }
     assert {"positions", "words.weight", "last.bias"} <= set(groups.kept)
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_layers_near_the_image_learn_slower(encoder):
+    """Every parameter is in one group; from stage to stage up to the decoder, which has all."""
+    with torch.device("meta"):
+        network = build_segmenter(plan_of(3), encoder, "pointrend", multilabel=False)
+    names = {id(weight): name for name, weight in network.named_parameters()}
+    groups = parameter_groups(network, 0.05, 0.5)
+    found = {names[id(w)]: group["share"] for group in groups for w in group["params"]}
+    assert len(found) == len(names) == sum(len(group["params"]) for group in groups)
+    assert groups[0]["share"] == 1
+    stages = 1 + max(int(name.split(".")[2]) for name in found if name.startswith("encoder.stages"))
+    for name, share in found.items():
+        if name.startswith("encoder.stages."):
+            assert share == 0.5 ** (stages - int(name.split(".")[2]))
+        elif name.startswith(("encoder.stem", "detail")):
+            assert share == 0.5 ** (stages + 1)
+        else:
+            assert share == 1
+
+
+def test_without_layer_decay_there_are_two_groups():
+    groups = parameter_groups(nn.Conv2d(1, 2, 3), 0.05)
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    assert [group["share"] for group in groups] == [1, 1]
