@@ -98,8 +98,9 @@ hparams = HParams(
     warmup=0.03,
     # Largest norm of the gradient, above 0.
     gradient_clip=1.0,
-    # Weight of the past in the running average of the weights, per step, in [0, 1). The average
-    # is the model.
+    # Weight of the past in the running average of the weights, per step, in [0, 1); it is
+    # reached after some steps, so that a short run is averaged over its end. The average is the
+    # model.
     ema_decay=0.99,
     # dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are
     # hard. tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce

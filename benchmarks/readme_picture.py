@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageColor
 
-from medseg.inference.predictor import load_predictor
+from medseg.inference.ensemble import load_predictor
 from medseg.report.figures import COLOURS, Example, draw_example
 from medseg.runs import latest_run
 from medseg.scans.case import Case
@@ -27,7 +27,7 @@ def main() -> None:
     scan, label = demo / "new" / "scan.nii.gz", demo / "new_labels" / "scan.nii.gz"
     subject = read_subject(Case("scan", (scan,), (label,)))
     assert subject.label is not None
-    predictor, _ = load_predictor(latest_run(Path("runs")), torch.device("cpu"))
+    predictor, _ = load_predictor([latest_run(Path("runs"))], torch.device("cpu"))
     prediction = predictor.predict(Case("scan", (scan,)))
     example = Example(
         "scan", "", subject.image, subject.geometry, subject.label[0], prediction.label, None

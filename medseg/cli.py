@@ -1,8 +1,9 @@
 """The command line: `medseg`, `python -m medseg`, `python train.py` and `python predict.py`.
 
 Exit status: 0 everything asked for was done. train: 2 it could not start, 1 it failed later.
-predict, evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. All: 1 the
-machine failed (a disk is full, a folder may not be read, memory ran out), 130 interrupted.
+99 a queue ended it (SIGTERM, SIGUSR1): what was learned is saved, `--resume` goes on. predict,
+evaluate: 2 wrong arguments, 1 some inputs failed and the others are done. All: 1 the machine failed
+(a disk is full, a folder may not be read, memory ran out), 130 interrupted.
 
 Whatever takes long to import is imported by the command that needs it: `--help` is instant.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from medseg import __version__
-from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
+from medseg.errors import MachineError, MedsegError, SettingsError, Stopped, TrainingError
 from medseg.files import machine_error, whole_file, write_text
 from medseg.flags import parse_flags
 from medseg.hparams import Device, HParams, LabelValue, LabelValues, Overlap, Tta
@@ -47,8 +48,9 @@ class PredictOptions(Settings):
     """Scans: files, folders or globs."""
     series: str | None = None
     """Of DICOM series only those with this number, name or part of a description. None: each."""
-    model: Path | None = None
-    """Run folder or model file. None: the newest run in `runs`."""
+    model: tuple[Path, ...] = ()
+    """Run folder or model file, or several, whose class probabilities are averaged; the folder of
+    a training of all folds stands for each of them. None: the newest run in `runs`."""
     output: Path | None = None
     """Folder, in which each scan keeps its name, or a file for a single scan. None: scan_seg.nii.gz
     for scan.nii.gz, in the working directory."""
@@ -108,6 +110,9 @@ def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
         failure, status = error, 1
     except MedsegError as error:
         failure, status = error, 2
+    except Stopped as end:
+        sys.stderr.write(f"{one_line(str(end))}\n")
+        return 99
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
@@ -145,7 +150,7 @@ def train(program: str, argv: Sequence[str]) -> int:
     from medseg.console import Terminal
     from medseg.training.fit import train as fit
 
-    fit(hparams, options.resume, Terminal())
+    fit(hparams, options.resume, Terminal(), flags)
     return 0
 
 
@@ -157,14 +162,14 @@ def predict(program: str, argv: Sequence[str]) -> int:
     import torch
 
     from medseg.console import Terminal
+    from medseg.inference.ensemble import load_predictor
     from medseg.inference.job import predict_inputs
-    from medseg.inference.predictor import load_predictor
     from medseg.machine import keep_freed_memory, pick_device
     from medseg.runs import latest_run
 
     keep_freed_memory()
     predictor, rule = load_predictor(
-        options.model or latest_run(Path("runs")),
+        options.model or (latest_run(Path("runs")),),
         torch.device(pick_device(options.device)),
         overlap=options.overlap,
         tta=options.tta,
@@ -231,6 +236,7 @@ COMMANDS: Mapping[str, Command] = {
 def _overlay(plan: "Plan") -> "AfterWriting":
     """Writes a picture of each prediction."""
     from medseg.report.figures import overlay_png
+    from medseg.scans.marks import mark
     from medseg.scans.read import read_subject
 
     def write(case: "Case", prediction: "Prediction", target: Path) -> None:
@@ -238,6 +244,7 @@ def _overlay(plan: "Plan") -> "AfterWriting":
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
         with whole_file(target) as part:
             part.write_bytes(picture)
+        mark(target)
 
     return write
 

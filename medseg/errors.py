@@ -18,7 +18,7 @@ class MedsegError(ValueError):
 
     others: "tuple[MedsegError, ...]" = ()
 
-    def __init__(self, subject: str, what: str = "", remedy: str = "") -> None:
+    def __init__(self, subject: str, what: str, remedy: str) -> None:
         super().__init__(subject, what, remedy)
         self.subject, self.what, self.remedy = subject, what, remedy
 
@@ -65,6 +65,12 @@ class MachineError(MedsegError):
         self.passing = passing
 
 
+class Stopped(KeyboardInterrupt):
+    """The system asked for an end, as queues do when the time of a job is over (SIGTERM, SIGUSR1).
+
+    What was learned is saved. Where Ctrl-C would pass, this passes too.
+    """
+
+
 def _line(error: MedsegError) -> str:
-    said = ": ".join(part for part in (error.subject, error.what) if part)
-    return "; ".join(part for part in (said, error.remedy) if part)
+    return f"{error.subject}: {error.what}; {error.remedy}"

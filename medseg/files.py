@@ -8,11 +8,12 @@ import errno
 import glob
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from medseg.errors import MachineError, MedsegError
 
@@ -173,6 +174,73 @@ def append_line(path: Path, line: str) -> None:
     """
     with _naming(path, path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(line + "\n")
+
+
+@contextmanager
+def held_file(path: Path, who: str) -> Generator[str | None, None, None]:
+    """Lock a file for as long as the block lasts, or until this process is killed.
+
+    Where the file system knows no locks, everybody gets one.
+
+    Args:
+        path: The file; its folder must exist. It is gone afterwards.
+        who: What to write into it, for another process that wants it.
+
+    Yields:
+        None where it is ours, else what the other process wrote.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    file = _locked(path)
+    if file is None:
+        said = ""
+        with suppress(OSError):  # Windows lets nobody read it
+            said = path.read_text(encoding="utf-8")
+        yield said
+        return
+    try:
+        file.truncate(0)
+        file.write(who)
+        file.flush()
+        yield None
+    finally:
+        with suppress(OSError):
+            if os.name == "nt":  # no file that someone has open can be deleted there
+                file.close()
+            path.unlink()
+        file.close()
+
+
+def _locked(path: Path) -> TextIO | None:
+    """The file, open and locked; None if another process has it."""
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        if not _lock(file.fileno()):
+            file.close()
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # whoever had it removed it just now
+
+
+def _lock(file: int) -> bool:
+    """Lock an open file; False if another process did. File systems without locks let all do so."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager

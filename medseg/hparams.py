@@ -192,8 +192,8 @@ class HParams(Settings):
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient, above 0."""
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    """Weight of the past in the running average of the weights, per step, in [0, 1). The average
-    is the model."""
+    """Weight of the past in the running average of the weights, per step, in [0, 1); it is reached
+    after some steps, so that a short run is averaged over its end. The average is the model."""
     loss: Literal["dice_ce", "dice_focal", "tversky_ce", "boundary"] = "dice_ce"
     """dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are hard.
     tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce plus the

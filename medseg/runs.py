@@ -5,8 +5,12 @@ metadata. Reading one executes nothing, and takes no more memory than the file i
 """
 
 import contextlib
+import os
+import platform
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, auto
 from itertools import count
 from pathlib import Path
 from textwrap import shorten
@@ -17,13 +21,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from medseg.errors import MachineError, MedsegError, SettingsError
-from medseg.files import machine_error, whole_file, write_text
+from medseg.files import held_file, machine_error, whole_file, write_text
 from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Plan
 from medseg.records import Frozen
 from medseg.scans.channels import ChannelRule
+from medseg.scans.names import natural_key
 
 _DESCRIPTION = "medseg"
 _UNFIT = (
@@ -52,9 +57,23 @@ class ModelCard(Frozen):
     channel_rule: ChannelRule
 
 
+class State(Enum):
+    """What became of a run, as its files tell, and so what may be done with it."""
+
+    NEW = auto()
+    """Nothing was begun: it may be started."""
+    DEAD = auto()
+    """It ended before its first checkpoint: it may be started anew, or resumed from its settings.
+    """
+    BEGUN = auto()
+    """There is a checkpoint: it may be resumed, and is never overwritten."""
+    KEPT = auto()
+    """There is what was learned and no checkpoint: it may be used, and is never overwritten."""
+
+
 @dataclass(frozen=True)
 class Run:
-    """The files of one training."""
+    """The files of one training, and what became of it."""
 
     folder: Path
 
@@ -108,42 +127,91 @@ class Run:
         """The page for people."""
         return self.folder / "report.html"
 
-    @classmethod
-    def create(cls, output: Path | None, name: str) -> "Run":
-        """A new run folder.
+    @property
+    def holder(self) -> Path:
+        """There while a process trains: locked by it, with its number."""
+        return self.folder / "running"
 
-        Args:
-            output: The folder; None takes `runs/<name>-<date>-<time>`.
-            name: What the run is about.
+    @property
+    def state(self) -> State:
+        """What became of it."""
+        if self.checkpoint.is_file():
+            return State.BEGUN
+        if self.model.exists() or self.encoder.exists():
+            return State.KEPT
+        begun = any(file.exists() for file in (self.log, self.hparams, self.plan))
+        return State.DEAD if begun else State.NEW
+
+    @classmethod
+    def named(cls, output: Path | None, name: str) -> "Run":
+        """A run in a folder of the user's choice, or in `runs/<name>-<date>-<time>`."""
+        return cls(output or _unused(Path("runs"), name))
+
+    @contextlib.contextmanager
+    def begun(self) -> Generator[None, None, None]:
+        """Hold the folder for a new run; what one that died there said stays, as failed.txt.
 
         Raises:
-            SettingsError: If the folder holds a model already or cannot be written.
+            SettingsError: If the folder holds something already or cannot be written, or another
+                process trains in it.
             MachineError: If the machine fails, such as for want of space.
         """
-        given = output is not None
-        run = cls(output or _unused(Path("runs"), name))
-        output = run.folder
-        if any(file.exists() for file in (run.model, run.checkpoint, run.log)):
-            other = "choose another --output"
-            more = ", or add --resume" if run.checkpoint.exists() else ", or remove it"
-            raise SettingsError(f"output = {output}", "already holds a run", other + more)
+        subject = f"output = {self.folder}"
         try:
-            output.mkdir(parents=True, exist_ok=given)
-            run.log.touch()
+            self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise machine_error(error, f"output = {output}") or SettingsError(
-                f"output = {output}",
-                f"cannot be written ({error.strerror})",
-                "choose another --output",
-            ) from None
-        return run
+            raise _unwritable(error, subject) from None
+        with self.held():
+            state = self.state
+            if state in (State.BEGUN, State.KEPT):
+                more = ", or add --resume" if state is State.BEGUN else ", or remove it"
+                remedy = "choose another --output" + more
+                raise SettingsError(subject, "already holds a run", remedy)
+            self.give_up()
+            try:
+                self.log.touch()
+            except OSError as error:
+                raise _unwritable(error, subject) from None
+            yield
+
+    @contextlib.contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Within, no other process trains in this folder; a kill leaves nothing behind that counts.
+
+        Raises:
+            SettingsError: If another one does, or the folder cannot be written.
+            MachineError: If the machine fails, such as for want of space.
+        """
+        try:
+            with self._locked():
+                yield
+        finally:
+            with contextlib.suppress(OSError):  # there is something in it, as there should be
+                self.folder.rmdir()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None, None, None]:
+        subject = f"output = {self.folder}"
+        who = f"process {os.getpid()} on {platform.node()}"
+        with contextlib.ExitStack() as stack:
+            try:
+                other = stack.enter_context(held_file(self.holder, who))
+            except OSError as error:
+                raise _unwritable(error, subject) from None
+            if other is not None:
+                raise SettingsError(
+                    subject,
+                    f"already holds a run, in which {other or 'another process'} trains now",
+                    "wait for its end, or choose another --output",
+                )
+            yield
 
     def discard(self) -> None:
         """Leave no trace of a run that could not start; what else is in its folder stays.
 
         A run that has learned something is left as it is.
         """
-        if self.checkpoint.exists() or self.model.exists():
+        if self.state in (State.BEGUN, State.KEPT):
             return
         curves = self.folder / "tensorboard"
         ours = (self.log, self.hparams, self.plan, self.split, self.metrics)
@@ -155,12 +223,12 @@ class Run:
                 folder.rmdir()
 
     def give_up(self) -> None:
-        """Let another run have the folder of one that failed before its first checkpoint.
+        """Let another run have the folder of one that ended before its first checkpoint.
 
         What was said stays, as failed.txt; a run that has learned something is left as it is.
         """
         with contextlib.suppress(OSError):
-            if not (self.checkpoint.exists() or self.model.exists()):
+            if self.state is State.DEAD and self.log.stat().st_size:
                 self.log.replace(self.folder / "failed.txt")
         self.discard()
 
@@ -168,6 +236,12 @@ class Run:
         """Be what `latest_run` finds, for a run that there is something of."""
         with contextlib.suppress(OSError, MachineError):  # a run is none the worse for it
             write_text(self.folder.parent / "latest", self.folder.name)
+
+
+def _unwritable(error: OSError, subject: str) -> MedsegError:
+    return machine_error(error, subject) or SettingsError(
+        subject, f"cannot be written ({error.strerror})", "choose another --output"
+    )
 
 
 def _unused(folder: Path, name: str) -> Path:
@@ -251,6 +325,32 @@ def _aliases(network: nn.Module) -> set[str]:
     return names(once=False) - names(once=True)
 
 
+FOLD = "fold_{}"
+"""A fold's run in the folder of a training of all folds."""
+
+
+def model_files(path: Path) -> tuple[Path, ...]:
+    """The model file of a run folder, those of all its folds, or `path` if it is a file.
+
+    Raises:
+        MedsegError: If there is none.
+    """
+    files = (path,)
+    if path.is_dir():
+        own = Run(path).model
+        folds = sorted(path.glob(FOLD.format("*")), key=lambda fold: natural_key(fold.name))
+        files = (own,) if own.is_file() else tuple(Run(fold).model for fold in folds)
+    files = tuple(file for file in files if file.is_file())
+    if not files:
+        if path.is_dir() and Run(path).state is State.BEGUN:
+            remedy = f"go on with `train --resume --output {path}`, or name another run"
+            raise MedsegError(f"model = {path}", "its training has saved none yet", remedy)
+        raise MedsegError(
+            f"model = {path}", "no model file there", "name a run folder or a .safetensors file"
+        )
+    return files
+
+
 def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
     """Read a model file, or the one of a run folder.
 
@@ -258,11 +358,10 @@ def load_model(path: Path) -> tuple[Segmenter, ModelCard]:
         MedsegError: If there is none, or it is not one of ours, or does not hold together.
         MachineError: If the machine fails to read it, such as for want of memory.
     """
-    file = Run(path).model if path.is_dir() else path
-    if not file.is_file():
-        raise MedsegError(
-            f"model = {path}", "no model file there", "name a run folder or a .safetensors file"
-        )
+    file, *others = model_files(path)
+    if others:
+        remedy = f"name one of them, such as {file.parent}"
+        raise MedsegError(f"model = {path}", f"holds {1 + len(others)} models", remedy)
     try:
         with safe_open(file, framework="pt") as stored:
             description = (stored.metadata() or {}).get(_DESCRIPTION, "")

@@ -66,8 +66,8 @@ def resize_slabs(
         Rows of the first axis, and (channels, rows, *size[1:]): what `resize` has there. Together
         they are the whole, in order.
     """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    return resize_parts(lambda rows: x[:, rows].to(dtype), x.shape, size, orders, antialias)
+    for rows in slab_rows(x.shape, size):
+        yield rows, resize_rows(x, rows, size, orders, antialias)
 
 
 def resize_parts(
@@ -89,10 +89,34 @@ def resize_parts(
     Yields:
         As `resize_slabs`.
     """
-    for rows in _slabs(size[0], shape[0] * max(prod(size[1:]), prod(shape[2:]))):
-        band = _band(shape[1], size[0], rows, orders[0], antialias)
-        near = _weigh(read(band.source), band.weights)
-        yield rows, resize(near, (rows.stop - rows.start, *size[1:]), orders, antialias)
+    for rows in slab_rows(shape, size):
+        yield rows, _resize_rows(read, rows, shape, size, orders, antialias)
+
+
+def slab_rows(shape: Sequence[int], size: Sequence[int]) -> Iterator[slice]:
+    """Rows of the first axis of `size` that are made at a time from what has `shape`."""
+    return _slabs(size[0], shape[0] * max(prod(size[1:]), prod(shape[2:])))
+
+
+def resize_rows(
+    x: Tensor, rows: slice, size: Sequence[int], orders: Sequence[int], antialias: bool = True
+) -> Tensor:
+    """Rows of the first spatial axis of what `resize` gives: (channels, rows, *size[1:])."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _resize_rows(lambda part: x[:, part].to(dtype), rows, x.shape, size, orders, antialias)
+
+
+def _resize_rows(
+    read: Callable[[slice], Tensor],
+    rows: slice,
+    shape: Sequence[int],
+    size: Sequence[int],
+    orders: Sequence[int],
+    antialias: bool,
+) -> Tensor:
+    band = _band(shape[1], size[0], rows, orders[0], antialias)
+    near = _weigh(read(band.source), band.weights)
+    return resize(near, (rows.stop - rows.start, *size[1:]), orders, antialias)
 
 
 def resize_labels(label: Tensor, size: Sequence[int], num_classes: int) -> Tensor:

@@ -35,11 +35,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[HParams, bool]]:
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[HParams | bool | str, ...]]:
     """What `training.fit.train` was called with."""
-    calls: list[tuple[HParams, bool]] = []
+    calls: list[tuple[HParams | bool | str, ...]] = []
     fit = types.ModuleType("medseg.training.fit")
-    vars(fit)["train"] = lambda hparams, resume, _: calls.append((hparams, resume))
+    vars(fit)["train"] = lambda hparams, resume, _, given: calls.append((hparams, resume, *given))
     monkeypatch.setitem(sys.modules, "medseg.training.fit", fit)
     return calls
 
@@ -59,7 +59,7 @@ def test_help_is_instant(script: list[str]):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime <= 1.0
 
 
-def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]]):
+def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams | bool | str, ...]]):
     (here / "hparam.py").write_text(
         "from medseg.hparams import HParams\nhparams = HParams(dim=2, steps=9)\n", encoding="utf-8"
     )
@@ -67,8 +67,8 @@ def test_train_passes_settings_on(here: Path, trained: list[tuple[HParams, bool]
     assert main(["train", "--time-budget", "15m", "--resume", "--seed", "3"]) == 0
     assert main(["train", "--no-deterministic"]) == 0
     assert trained == [
-        (HParams.build({"dim": 2, "time_budget": "15m", "seed": 3}), True),
-        (HParams(dim=2, steps=9), False),
+        (HParams.build({"dim": 2, "time_budget": "15m", "seed": 3}), True, "time_budget", "seed"),
+        (HParams(dim=2, steps=9), False, "deterministic"),
     ]
 
 
@@ -183,7 +183,7 @@ def test_mirroring_without_axes_is_said_to_change_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     plans = iter([plan_for_tests(), plan_for_tests(flip_axes=(0,))])
-    load = "medseg.inference.predictor.load_predictor"
+    load = "medseg.inference.ensemble.load_predictor"
     monkeypatch.setattr(
         load,
         lambda *_, **__: (types.SimpleNamespace(plan=next(plans), predict=print), ChannelRule()),

@@ -15,11 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from medseg.cli import main
 from medseg.errors import MedsegError, SettingsError
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
+from medseg.inference.ensemble import load_predictor
 from medseg.inference.job import predict_inputs
-from medseg.inference.predictor import load_predictor
 from medseg.plan.plan import Plan
 from medseg.progress import Silent
 from medseg.runs import Run, latest_run, load_model
@@ -112,7 +113,7 @@ def test_it_learns_what_no_threshold_finds(run):
 
 def test_a_prediction_lies_on_the_grid_of_its_scan(run, dim, tiny_dataset, tmp_path):
     suffix = ".png" if dim == 2 else ".nii.gz"
-    predictor, rule = load_predictor(run.folder, torch.device("cpu"))
+    predictor, rule = load_predictor([run.folder], torch.device("cpu"))
     inputs = [str(tiny_dataset / "images")]
     outcomes = predict_inputs(inputs, predictor, rule, tmp_path, Silent())
     assert [outcome.failure for outcome in outcomes] == [None] * 5
@@ -128,6 +129,15 @@ def test_a_prediction_lies_on_the_grid_of_its_scan(run, dim, tiny_dataset, tmp_p
                 a, b = mask == value, truth == value
                 dice = 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
                 assert dice == pytest.approx(scores(run)["case1", organ])
+
+
+def test_the_same_command_replaces_what_it_wrote(run, dim, tiny_dataset, tmp_path):
+    scan = tiny_dataset / "images" / f"case1{'.png' if dim == 2 else '.nii.gz'}"
+    extras = ["overlay", "probabilities", "uncertainty"]
+    where = ["--model", str(run.folder), "--output", str(tmp_path)]
+    for _ in range(2):
+        assert main(["predict", "--input", str(scan), *where, "--save", *extras]) == 0
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_finished_run_is_neither_resumed_nor_overwritten(run, dim, tiny_dataset):
@@ -261,7 +271,7 @@ def test_masks_that_overlap_come_back_as_masks(dim, tmp_path):
     hparams = short(dim, tmp_path / "data", tmp_path / "run", steps=3, classes=None)
     run = Run(train(hparams, resume=False, progress=Silent()))
     assert Plan.load(run.plan).task == "multilabel"
-    predictor, rule = load_predictor(run.folder, torch.device("cpu"))
+    predictor, rule = load_predictor([run.folder], torch.device("cpu"))
     inputs = [str(tmp_path / "data" / f"s1/image{suffix}")]
     (outcome,) = predict_inputs(inputs, predictor, rule, tmp_path / "masks", Silent())
     assert outcome.failure is None

@@ -14,7 +14,14 @@ from plans import plan_for_tests
 
 from medseg import cli
 from medseg.cli import main
-from medseg.errors import MachineError, MedsegError, ScanError, SettingsError, TrainingError
+from medseg.errors import (
+    MachineError,
+    MedsegError,
+    ScanError,
+    SettingsError,
+    Stopped,
+    TrainingError,
+)
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.networks.build import NetworkChoice, build_network
@@ -29,7 +36,7 @@ COMMANDS = {
     "train": (["train"], "medseg.training.fit.train"),
     "predict": (
         ["predict", "--input", "x", "--model", "m"],
-        "medseg.inference.predictor.load_predictor",
+        "medseg.inference.ensemble.load_predictor",
     ),
     "evaluate": (
         ["evaluate", "--prediction", "a", "--reference", "b"],
@@ -63,6 +70,7 @@ def here(tmp_path, monkeypatch):
         (MemoryError(), 1, ["{command}: out of memory; close"]),
         (RuntimeError("can't allocate memory"), 1, ["{command}: out of memory; close"]),
         (KeyboardInterrupt(), 130, ["interrupted"]),
+        (Stopped("ended by SIGTERM; go on"), 99, ["ended by SIGTERM; go on"]),
         (SettingsError("a\nb\x1b[31m", "is\twrong", "mend it"), 2, [r"a\nb\x1b[31m: is\twrong; "]),
     ],
 )
@@ -132,7 +140,9 @@ def model_file(folder):
         network=NetworkChoice(encoder="convnext_micro", head="dense"),
         channel_rule=ChannelRule(),
     )
-    run = Run.create(folder, "data")
+    run = Run(folder)
+    with run.begun():
+        pass
     save_model(run.model, build_network(plan, card.network, multilabel=False), card)
     HParams().save(run.hparams)
     run.checkpoint.touch()
@@ -163,10 +173,13 @@ def test_too_many_open_files_are_called_so(here):
     commands = [
         ["init"],
         ["train", "--hparam", "settings.py"],
+        ["train", "--data", "."],
         ["train", "--resume", "--output", "runs/run"],
         ["train", "--resume"],
         ["predict", "--input", "a.nii.gz", "--model", "runs/run"],
         ["predict", "--input", "a.nii.gz"],
+        ["evaluate", "--prediction", "a.nii.gz", "--reference", "a.nii.gz"],
+        ["evaluate", "--prediction", ".", "--reference", "."],
     ]
     done = subprocess.run(
         [sys.executable, "-c", STARVED, json.dumps(commands)],

@@ -1,5 +1,8 @@
 import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from medseg.errors import MedsegError, SettingsError
 from medseg.networks.build import NetworkChoice, build_network
-from medseg.runs import ModelCard, Run, latest_run, load_model, save_model, write_text
+from medseg.runs import ModelCard, Run, State, latest_run, load_model, save_model, write_text
 from medseg.scans.channels import ChannelRule
 
 ENCODER = "convnext_micro"
+ROOT = Path(__file__).parent.parent
 
 
 def card_of(dim=3, task="multiclass", head="pointrend", encoder=ENCODER):
@@ -194,59 +198,143 @@ def test_nothing_there_is_refused(tmp_path):
     assert "no model file there" in refused(tmp_path / "absent")
 
 
-def test_a_run_is_made_once(tmp_path):
-    run = Run.create(tmp_path / "runs" / "one", "data")
-    assert run.folder.is_dir()
-    run.discard()
-    assert Run.create(run.folder, "data") == run  # it could not start; nothing is lost
-    run.log.unlink()
-    for file in (run.checkpoint, run.model, run.log):
+def begin(folder):
+    """A run that has just begun, and whose process is gone."""
+    run = Run(folder)
+    with run.begun():
+        pass
+    return run
+
+
+def test_states_follow_from_files(tmp_path):
+    run = Run(tmp_path / "one")
+    assert run.state is State.NEW
+    run.folder.mkdir()
+    (run.folder / "notes.txt").touch()
+    assert run.state is State.NEW
+    for file, state in (
+        (run.log, State.DEAD),
+        (run.hparams, State.DEAD),
+        (run.model, State.KEPT),
+        (run.checkpoint, State.BEGUN),
+    ):
+        file.touch()
+        assert run.state is state
+    run.model.unlink()
+    assert run.state is State.BEGUN
+    run.checkpoint.unlink()
+    run.encoder.touch()
+    assert run.state is State.KEPT
+
+
+def test_what_was_learned_is_never_overwritten(tmp_path):
+    run = begin(tmp_path / "runs" / "one")
+    assert run.state is State.DEAD
+    for file, remedy in ((run.model, "or remove it"), (run.checkpoint, "or add --resume")):
         file.touch()
         with pytest.raises(MedsegError, match="already holds a run") as error:
-            Run.create(run.folder, "data")
+            begin(run.folder)
         assert "\n" not in str(error.value)
-        file.unlink()
+        assert error.value.remedy == f"choose another --output, {remedy}"
+        assert error.value.subject == f"output = {run.folder}"
+    assert run.log.is_file()
+
+
+def test_a_run_that_died_before_its_first_checkpoint_is_begun_anew(tmp_path):
+    run = begin(tmp_path / "one")
+    run.log.write_text("its last words\n", encoding="utf-8")
+    run.hparams.touch()
+    (run.folder / "notes.txt").touch()
+    run.holder.write_text("process 1 on a machine that is off", encoding="utf-8")  # by kill -9
+    with run.begun():
+        assert not run.log.read_text(encoding="utf-8")
+        assert not run.hparams.exists()
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {"failed.txt", "log.txt", "notes.txt"}
+    assert (run.folder / "failed.txt").read_text(encoding="utf-8") == "its last words\n"
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    run = Run(tmp_path / "one")
+    with run.begun():
+        for way in (run.begun, run.held):
+            with pytest.raises(SettingsError) as caught, way():
+                pass
+            assert f"process {os.getpid()} on " in caught.value.what
+            assert "wait" in caught.value.remedy
+        assert run.log.is_file()
+    with run.held():
+        assert run.holder.is_file()
+    assert not run.holder.exists()
+
+
+def test_a_killed_process_lets_go(tmp_path):
+    run = Run(tmp_path / "one")
+    hold = f"""
+import os, signal
+from pathlib import Path
+from medseg.files import held_file
+with held_file(Path({str(run.holder)!r}), "me") as other:
+    assert other is None
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run.folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", hold], env=environment, check=False).returncode
+    assert run.holder.read_text(encoding="utf-8") == "me"
+    with run.begun():
+        assert run.state is State.DEAD
+
+
+def test_a_new_run_that_could_not_start_leaves_no_folder(tmp_path):
+    run = Run(tmp_path / "one")
+    with run.begun():
+        run.discard()
+    assert not run.folder.exists()
 
 
 def test_discarding_takes_what_is_ours_and_nothing_that_was_learned(tmp_path):
-    run = Run.create(tmp_path / "one", "data")
+    run = begin(tmp_path / "one")
     (run.folder / "notes.txt").touch()
     (run.folder / "tensorboard").mkdir()
     (run.folder / "tensorboard" / "events.out.tfevents.1").touch()
     run.plan.touch()
     run.discard()
     assert [path.name for path in run.folder.iterdir()] == ["notes.txt"]
-    run = Run.create(tmp_path / "one", "data")
-    run.checkpoint.touch()
-    run.discard()
-    assert run.log.exists()
-    with pytest.raises(SettingsError) as caught:
-        Run.create(run.folder, "data")
-    assert caught.value.subject == f"output = {run.folder}"
-    assert caught.value.remedy == "choose another --output, or add --resume"
-    run.checkpoint.unlink()  # nothing to go on from: --resume would be no way out
-    with pytest.raises(SettingsError) as caught:
-        Run.create(run.folder, "data")
-    assert "--resume" not in caught.value.remedy
+    for learned in (run.checkpoint, run.model, run.encoder):
+        run.log.touch()
+        learned.touch()
+        run.discard()
+        run.give_up()
+        assert run.log.exists()
+        learned.unlink()
 
 
 def test_a_run_is_named_after_its_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = Run.create(None, "liver-3d")
+    run = Run.named(None, "liver-3d")
     assert run.folder.parent == Path("runs")
     assert run.folder.name.startswith("liver-3d-2")
-    assert Run.create(None, "liver-3d").folder != run.folder  # though it is the same second
+    run.folder.mkdir(parents=True)
+    assert Run.named(None, "liver-3d").folder != run.folder  # though it is the same second
+    assert Run.named(Path("there"), "liver-3d").folder == Path("there")
+
+
+def test_a_run_without_a_model_yet_says_how_to_get_one(tmp_path):
+    run = begin(tmp_path / "one")
+    run.checkpoint.touch()
+    assert f"train --resume --output {run.folder}" in refused(run.folder)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(MedsegError, match="cannot be written"):
-        Run.create(tmp_path / "file" / "run", "data")
+        begin(tmp_path / "file" / "run")
 
 
 def test_the_latest_run_is_found(tmp_path):
     for name in ("one", "two"):
-        Run.create(tmp_path / name, "data").become_latest()
+        begin(tmp_path / name).become_latest()
         assert latest_run(tmp_path) == tmp_path / name
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from medseg.cli import main
 from medseg.geometry import Geometry
+from medseg.scans.decode import decode_header
 from medseg.scans.phantom import ORGANS
 from medseg.scans.write import write_image, write_label_map
 
@@ -41,9 +42,9 @@ def messy(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
         shutil.copy(labels / "case1.nii.gz", labels / f"{name}.nii.gz")
     (labels / "case4.nii.gz").unlink()
     (folder / "images" / "case5.nii.gz").unlink()
-    odd = np.full(SIZE, 99)
+    grid = decode_header(folder / "images" / "case1.nii.gz").geometry
     shutil.copy(folder / "images" / "case1.nii.gz", folder / "images" / "value.nii.gz")
-    write_label_map(odd, Geometry(SIZE), labels / "value.nii.gz")
+    write_label_map(np.full(grid.size, 99), grid, labels / "value.nii.gz")
     return folder, said | {"case4": "label", "case5": "image", "value": "99"}
 
 

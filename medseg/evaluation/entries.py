@@ -19,6 +19,7 @@ from medseg.scans.names import (
     LABEL_WORDS,
     bare,
     class_of,
+    composed,
     file_stem,
     is_image_folder,
     is_label_folder,
@@ -167,7 +168,7 @@ def label_files(folder: Path) -> list[Path]:
 
 def key_of(path: Path, folder: Path) -> Key:
     """Where a file is below its root, without its format."""
-    return (*path.parent.relative_to(folder).parts, file_stem(path))
+    return tuple(map(composed, (*path.parent.relative_to(folder).parts, file_stem(path))))
 
 
 def without_label(name: str) -> str:

@@ -23,6 +23,7 @@ from medseg.scans.case import Problem
 from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.names import class_of, file_stem
+from medseg.scans.notes import Note, folded
 from medseg.scans.read import read_label_map, read_subject
 from medseg.scans.segments import segment_names
 
@@ -91,6 +92,8 @@ def evaluate_folders(
             f"tolerance = {tolerance_mm}", "tolerance must be finite and at least 0", "try 1"
         )
     pairs, problems, names, regions, ignored = pair(prediction, reference)
+    if prediction.samefile(reference):
+        progress.warn(f"{prediction} is compared with itself: every score is perfect")
     ignored = ignored if ignore_label is None else ignore_label
     values = classes
     if values is None:
@@ -99,12 +102,15 @@ def evaluate_folders(
     maps = _Maps(values, ignored, tolerance_mm)
     scores: list[ClassScore] = []
     strays: set[int] = set()
+    notes: list[tuple[str, Note]] = []
     for one in progress.track(pairs, "scoring", len(pairs)):
-        scored = _score(one, maps, classes, strays, progress)
+        scored = _score(one, maps, classes, strays, notes)
         if isinstance(scored, Problem):
             problems.append(scored)
         else:
             scores += scored
+    for line in folded(notes):
+        progress.warn(line)
     if not scores and problems:
         name, what, remedy = problems[0]
         more = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
@@ -137,12 +143,12 @@ def _score(
     maps: _Maps,
     classes: Collection[str] | None,
     strays: set[int],
-    progress: Progress,
+    notes: list[tuple[str, Note]],
 ) -> Sequence[ClassScore] | Problem:
     try:
         if len(one.reference.files) == len(one.prediction.files) == 1:
-            return _score_maps(one, maps, strays, progress)
-        return _score_masks(one, classes, maps.tolerance_mm, progress)
+            return _score_maps(one, maps, strays, notes)
+        return _score_masks(one, classes, maps.tolerance_mm, notes)
     except ScanError as error:
         failed = machine_error(error, one.reference.name)
         if failed:
@@ -151,10 +157,10 @@ def _score(
 
 
 def _score_maps(
-    one: Pair, maps: _Maps, strays: set[int], progress: Progress
+    one: Pair, maps: _Maps, strays: set[int], notes: list[tuple[str, Note]]
 ) -> tuple[ClassScore, ...]:
     name = one.reference.name
-    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, progress)
+    prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, notes)
     known = {value for values in maps.regions.values() for value in values}
     strays |= _values(prediction) - known
     if maps.ignore_label is not None:
@@ -173,7 +179,7 @@ def _score_maps(
 
 
 def _score_masks(
-    one: Pair, classes: Collection[str] | None, tolerance_mm: float, progress: Progress
+    one: Pair, classes: Collection[str] | None, tolerance_mm: float, notes: list[tuple[str, Note]]
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
     predictions, references = (_places(side) for side in one)
@@ -191,7 +197,7 @@ def _score_masks(
     scores: list[ClassScore] = []
     for key, name in names.items():
         file = one.prediction.files[predictions[key]]
-        *masks, geometry = _read(file, one.reference, references[key], progress)
+        *masks, geometry = _read(file, one.reference, references[key], notes)
         value = max(int(mask.max()) for mask in reversed(masks)) or 1
         prediction, reference = ((mask != 0) * np.int32(value) for mask in masks)
         scores += score_case(
@@ -201,7 +207,7 @@ def _score_masks(
 
 
 def _read(
-    prediction: Path | None, reference: Entry, place: int, progress: Progress
+    prediction: Path | None, reference: Entry, place: int, notes: list[tuple[str, Note]]
 ) -> tuple[Labels, Labels, Geometry]:
     """Both on the prediction's grid, which is the scan's: there training scores, too.
 
@@ -209,7 +215,7 @@ def _read(
         prediction: A label map, or a mask.
         reference: Its other side.
         place: Which of its files, or layers.
-        progress: Is told how a reference on another grid was brought here.
+        notes: Is told how a reference on another grid was brought here.
     """
     assert prediction is not None  # what is there was listed
     ours, grid = _label_map(prediction)
@@ -226,8 +232,7 @@ def _read(
             file.name, Voxels(values[None], own), grid, order=0, of="the prediction"
         )
         theirs = moved[0]
-    for line in said:
-        progress.warn(str(line))
+    notes += [(reference.name, note) for note in said]
     return ours, theirs, grid
 
 

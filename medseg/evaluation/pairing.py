@@ -1,8 +1,10 @@
 """Which prediction belongs to which reference: by name, never by order."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from itertools import product
+from operator import eq, ne
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,9 +129,9 @@ def _by_name(
     found: dict[int, Entry] = {}
     fitting: dict[int, list[Entry]] = {}
     free = list(predictions)
-    for loosen, whole in product(_LOOSENED, (True, False)):
+    for loosen, like in product(_LOOSENED, _LIKE):
         left = [index for index in range(len(references)) if index not in found]
-        fitting = _fitting([references[index].keys for index in left], free, loosen, whole)
+        fitting = _fitting([references[index].keys for index in left], free, loosen, like)
         fitting = {left[place]: entries for place, entries in fitting.items()}
         wanted = Counter(id(entry) for entries in fitting.values() for entry in entries)
         for index, entries in fitting.items():
@@ -164,23 +166,42 @@ def _fitting(
     keys: Sequence[tuple[Key, ...]],
     predictions: Sequence[Entry],
     loosen: Callable[[str], str],
-    whole: bool,
+    like: "_Like",
 ) -> dict[int, list[Entry]]:
-    """The predictions that fit each reference: by equal paths, or with one the end of the other."""
+    """The predictions that fit each reference."""
     ends: defaultdict[str, list[tuple[Key, Entry]]] = defaultdict(list)
     for entry in predictions:
         key = normal(entry.keys[0], loosen)
-        ends[key[-1]].append((key, entry))
+        ends[like.by(key)].append((key, entry))
     fitting: dict[int, list[Entry]] = {}
     for place, several in enumerate(keys):
         found: dict[int, Entry] = {}
         for key in {normal(one, loosen) for one in several}:
-            for other, entry in ends.get(key[-1], ()):
-                length = max(len(key), len(other)) if whole else min(len(key), len(other))
-                if key[-length:] == other[-length:]:
+            for other, entry in ends.get(like.by(key), ()):
+                if like.fits(key, other):
                     found[id(entry)] = entry
         fitting[place] = list(found.values())
     return fitting
+
+
+class _Like(NamedTuple):
+    """When two paths are those of one case: what both have alike, and whether that is enough."""
+
+    by: Callable[[Key], str]
+    fits: Callable[[Key, Key], bool]
+
+
+def _ends_alike(one: Key, other: Key) -> bool:
+    length = min(len(one), len(other))
+    return one[-length:] == other[-length:]
+
+
+_LIKE = (
+    _Like("/".join, eq),
+    _Like("_".join, ne),  # p1_scan, as a run names the case of p1/scan
+    _Like(lambda key: key[-1], _ends_alike),
+)
+"""By equal paths, with one flat where the other is a tree, and with one the end of the other."""
 
 
 def _problem(entry: Entry, candidates: Sequence[Entry], rivals: Sequence[str]) -> Problem:
@@ -199,4 +220,12 @@ def _without_channel(name: str) -> str:
     return without_label(name).removesuffix("_0000")
 
 
-_LOOSENED: tuple[Callable[[str], str], ...] = (str.casefold, without_label, bare, _without_channel)
+def _unpadded(name: str) -> str:
+    """Without leading zeros: `case_1` for `case_001`."""
+    return _ZEROS.sub("", bare(name))
+
+
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+_LOOSENED: tuple[Callable[[str], str], ...] = (
+    str.casefold, without_label, bare, _without_channel, _unpadded
+)  # fmt: skip

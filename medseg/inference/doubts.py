@@ -5,6 +5,8 @@ from math import prod
 from medseg.errors import ScanError
 from medseg.geometry import Orientation, Size, Vector
 from medseg.machine import available_memory_bytes
+from medseg.plan.ct_units import ONLY_AIR
+from medseg.plan.intensity_rules import AIR_HU
 from medseg.plan.plan import Plan
 from medseg.prepare.crop import crop
 from medseg.prepare.resample import resampled_size
@@ -41,6 +43,8 @@ def scan_doubts(case: Case, subject: Subject, plan: Plan) -> tuple[str, ...]:
             doubts.append(
                 f"{which}: holds a few whole numbers only, as a mask does; check that it is a scan"
             )
+    if plan.world and plan.channels == 1:
+        doubts += _odd_units(case.images[0].name, subject, plan)
     spacing_mm, model_mm = _spacings(subject, plan)
     if is_far(spacing_mm, model_mm, plan.network_axes) and plan.world:
         doubts.append(
@@ -48,6 +52,21 @@ def scan_doubts(case: Case, subject: Subject, plan: Plan) -> tuple[str, ...]:
             f"{_by(model_mm)} mm; check its header"
         )
     return tuple(doubts)
+
+
+def _odd_units(name: str, subject: Subject, plan: Plan) -> list[str]:
+    """CT is normalised over the training scans: in other units a scan is another picture."""
+    low, high = float(subject.image.min()), float(subject.image.max())
+    if low == high:
+        return []
+    if high <= ONLY_AIR:
+        return [f"{name}: nothing but air in the scan: no value above {high:g}; check the file"]
+    if plan.modality == "ct" and low > AIR_HU:
+        return [
+            f"{name}: no value below {low:g}, where the model's scans have air in Hounsfield units "
+            f"(below {AIR_HU}): saved with 1024 added, scaled, or cut to the body? check the file"
+        ]
+    return []
 
 
 def check_resampled(subject: Subject, plan: Plan) -> None:

@@ -109,6 +109,7 @@ def _predict(
     written += _write_extras(prediction, target, predictor.plan, save)
     for what, action in after.items():
         action(target.case, prediction, target.extra(what))
+        mark(target.extra(what))
     _report(prediction, target, predictor.plan, progress)
     return Outcome(target.case.name, written, None)
 
@@ -137,10 +138,13 @@ def _write_extras(
     images = {"probabilities": prediction.probabilities}
     if "uncertainty" in save:
         images["uncertainty"] = uncertainty(prediction.probabilities, plan.task)
-    return tuple(
+    written = tuple(
         write_image(images[what], prediction.geometry, target.extra(what), like=source)
         for what in save
     )
+    for path in written:
+        mark(path)
+    return written
 
 
 def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progress) -> None:

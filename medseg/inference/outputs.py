@@ -233,12 +233,12 @@ def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Targ
         clash = next(
             (f"{file} {what}" for file in files for is_so, what in reasons if is_so(file)), ""
         )
-        foreign = next((file for file in target.files if not clash and _is_foreign(file)), None)
+        foreign = next((file for file in files if not clash and _is_foreign(file)), None)
         if clash:
             remedy = "choose another --output, or name fewer inputs"
             problems.append(Problem(target.shown, f"its output {clash}", remedy))
         elif foreign is not None:
-            what = f"its output {foreign} is there already, and no earlier mask of medseg"
+            what = f"its output {foreign} is there already, and was not made by medseg"
             problems.append(
                 Problem(target.shown, what, "choose another --output, or move the file away")
             )

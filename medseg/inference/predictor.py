@@ -1,9 +1,9 @@
-"""A trained network, ready to segment one case after another."""
+"""Trained networks, ready to segment one case after another."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,9 @@ from medseg.inference.sliding import Sliding, sliding_logits
 from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.plan.plan import Plan
 from medseg.prepare.pipeline import prepare
-from medseg.prepare.prepared import Prepared
-from medseg.prepare.restore import restore, restore_probabilities
-from medseg.runs import load_model
+from medseg.prepare.prepared import Placement, Prepared
+from medseg.prepare.restore import mean_logits, native_logits, restore, restore_probabilities
 from medseg.scans.case import Case, Subject
-from medseg.scans.channels import ChannelRule
 from medseg.scans.read import read_subject
 from medseg.types import Images, Logits
 
@@ -93,37 +91,13 @@ class Predictor:
             ScanError: If the scan cannot be read, is not what the network was trained on, or takes
                 more memory than there is.
         """
-        subject = read_subject(case, with_label=False)
-        doubts: tuple[str, ...] = ()
-        if subject.geometry.world == self.plan.world:
-            check_resampled(subject, self.plan)
-            doubts = scan_doubts(case, subject, self.plan)
-        try:
-            label, probabilities = self._masks(subject, with_probabilities)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-        else:
-            warnings = (*map(str, subject.warnings), *doubts)
-            return Prediction(case.name, label, probabilities, subject.geometry, warnings)
-        # Outside of the handler: with that error behind it, it would look like the machine's own.
-        raise too_large(subject, self.plan, size_at_model(subject, self.plan))
-
-    def _masks(
-        self, subject: Subject, with_probabilities: bool
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32] | None]:
-        prepared = prepare(subject, self.plan)
-        with self.logits(prepared) as logits:
-            label = restore(logits, prepared.placement, self.plan)
-            probabilities = None
-            if with_probabilities:
-                probabilities = restore_probabilities(logits, prepared.placement, self.plan)
-        return label, probabilities
+        return predict_together([self], case, with_probabilities=with_probabilities)
 
     def segment(self, prepared: Prepared) -> npt.NDArray[np.int32]:
         """The label map of a case that was prepared before, in its native grid."""
         with self.logits(prepared) as logits:
-            return restore(logits, prepared.placement, self.plan)
+            slabs = native_logits(logits, prepared.placement)
+            return restore(slabs, prepared.placement, self.plan)
 
     def logits(self, prepared: Prepared) -> AbstractContextManager[Tensor]:
         """Logits on the prepared grid, (classes, *size); they live as long as the context."""
@@ -138,21 +112,59 @@ class Predictor:
             return self._network(images)
 
 
-def load_predictor(
-    model: Path,
-    device: torch.device,
-    *,
-    overlap: float = 0.5,
-    tta: str = "none",
-    max_memory: int | None = None,
-) -> tuple[Predictor, ChannelRule]:
-    """The predictor of a model file or run folder, and how it wants channels grouped.
+def predict_together(
+    members: Sequence[Predictor], case: Case, *, with_probabilities: bool = False
+) -> Prediction:
+    """What several networks of the same classes say of one case, by their mean probabilities.
 
     Raises:
-        MedsegError: If the model cannot be read.
+        ScanError: As `Predictor.predict`.
     """
-    network, card = load_model(model)
-    predictor = Predictor(
-        network.to(device), card.plan, device, overlap=overlap, tta=tta, max_memory=max_memory
-    )
-    return predictor, card.channel_rule
+    subject = read_subject(case, with_label=False)
+    return segment_together(members, case, subject, with_probabilities=with_probabilities)
+
+
+def segment_together(
+    members: Sequence[Predictor], case: Case, subject: Subject, *, with_probabilities: bool = False
+) -> Prediction:
+    """`predict_together` of a scan that was read before; the case gives names for what is said.
+
+    Raises:
+        ScanError: As `Predictor.predict`.
+    """
+    doubts: list[str] = []
+    for member in members:
+        if subject.geometry.world == member.plan.world:
+            check_resampled(subject, member.plan)
+            doubts += scan_doubts(case, subject, member.plan)
+    try:
+        label, probabilities = _masks(members, subject, with_probabilities)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        warnings = (*map(str, subject.warnings), *dict.fromkeys(doubts))
+        return Prediction(case.name, label, probabilities, subject.geometry, warnings)
+    # Outside of the handler: with that error behind it, it would look like the machine's own.
+    plan = max((member.plan for member in members), key=lambda p: prod(size_at_model(subject, p)))
+    raise too_large(subject, plan, size_at_model(subject, plan))
+
+
+def _masks(
+    members: Sequence[Predictor], subject: Subject, with_probabilities: bool
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32] | None]:
+    plan = members[0].plan
+    with ExitStack() as stack:
+        logits: list[Tensor] = []
+        placements: list[Placement] = []
+        for member in members:
+            prepared = prepare(subject, member.plan)
+            placements.append(prepared.placement)
+            logits.append(stack.enter_context(member.logits(prepared)))
+        placement = placements[0]  # the others differ in nothing but the prepared size
+        label = restore(mean_logits(logits, placement, plan.task), placement, plan)
+        probabilities = None
+        if with_probabilities:
+            slabs = mean_logits(logits, placement, plan.task)
+            probabilities = restore_probabilities(slabs, placement, plan)
+    return label, probabilities

@@ -16,8 +16,15 @@ _CHUNK = 1 << 20
 
 
 class _Known(NamedTuple):
+    """Contents, and when a file had them: other contents may come with the same times.
+
+    An archive that is unpacked over an older one of itself gives files the times that it holds;
+    the system's own time of change (`ctime`) is then another one.
+    """
+
     size: int
     mtime_ns: int
+    ctime_ns: int
     digest: str
 
 
@@ -25,7 +32,7 @@ _KNOWN = TypeAdapter(_Known)
 
 
 class FileDigests:
-    """Hashes of files' contents, remembered for as long as size and time of change stay.
+    """Hashes of files' contents, remembered for as long as size and times of change stay.
 
     Contents and not times decide, so that a dataset that was copied or touched is known again; the
     bytes of a file are hashed once, right before its voxels are read from the same pages of memory.
@@ -50,9 +57,10 @@ class FileDigests:
         for file, status in statuses:
             name = str(file.absolute())
             known = self._known(name)
-            if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
+            seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if known is None or known[:3] != seen:
                 try:
-                    known = _Known(status.st_size, status.st_mtime_ns, _hash(file))
+                    known = _Known(*seen, _hash(file))
                 except OSError as error:
                     raise _unreadable(path, error) from error
                 self._kept.put(name, _KNOWN.dump_json(known))
@@ -73,6 +81,17 @@ class FileDigests:
                 key.update(f" {kind} {self.of(path) if path else 'absent'}".encode())
         return key.hexdigest()
 
+    def check_unchanged(self, case: Case, digest: str) -> None:
+        """Pass if a case's files are what they were when `of_case` gave this digest.
+
+        Raises:
+            ScanError: If they are not: what was read of them may be of both.
+            MachineError: As `of`.
+        """
+        if self.of_case(case) != digest:
+            what = "its files changed while they were read"
+            raise ScanError(case.name, what, "start again when all of them are there")
+
     def _known(self, name: str) -> _Known | None:
         value = self._kept.get(name)
         try:
@@ -83,9 +102,10 @@ class FileDigests:
 
 def _unreadable(path: Path, error: OSError) -> Exception:
     reason = error.strerror or str(error)
-    return machine_error(error, path.name) or ScanError(
-        path.name, f"cannot be read ({reason})", "restore or remove it"
-    )
+    denied = isinstance(error, PermissionError)
+    remedy = "check its permissions" if denied else "restore or remove it"
+    failed = machine_error(error, path.name)
+    return failed or ScanError(path.name, f"cannot be read ({reason})", remedy)
 
 
 def _hash(path: Path) -> str:

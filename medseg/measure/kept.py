@@ -22,13 +22,17 @@ class Kept:
     """
 
     def __init__(self, file: Path) -> None:
-        """Read what is there; nothing is kept open."""
+        """Read what is there; nothing is kept open.
+
+        Raises:
+            MachineError: If the machine fails: not to know would cost reading every case again.
+        """
         self._file = file
         self._values: dict[bytes, bytes] = {}
         lines = 0
-        with suppress(OSError):
-            for lines, (key, value) in enumerate(_lines(file.read_bytes()), start=1):  # noqa: B007
-                self._values[key] = value
+        for key, value in _lines(_content(file)):
+            self._values[key] = value
+            lines += 1
         if lines > _WASTE * max(len(self._values), 1000):
             self._compact()
 
@@ -43,7 +47,7 @@ class Kept:
             MachineError: If it cannot be written.
         """
         self._values[_digest(key)] = value
-        line = _NEWLINE + _digest(key) + _SPACE + value + _NEWLINE  # ends what a kill left
+        line = _NEWLINE + _line(_digest(key), value)  # ends what a kill left
         try:
             with self._file.open("ab", buffering=0) as file:
                 file.write(line)  # in one piece: lines of two processes do not mix
@@ -52,9 +56,7 @@ class Kept:
 
     def _compact(self) -> None:
         with suppress(OSError), whole_file(self._file) as part:  # only tidying
-            part.write_bytes(
-                b"".join(key + _SPACE + value + _NEWLINE for key, value in self._values.items())
-            )
+            part.write_bytes(b"".join(_line(*kept) for kept in self._values.items()))
 
 
 def not_kept(folder: Path, error: OSError) -> MachineError:
@@ -67,14 +69,34 @@ def not_kept(folder: Path, error: OSError) -> MachineError:
     return MachineError(str(folder), what, remedy, passing=failed is not None and failed.passing)
 
 
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        failed = machine_error(error, str(file))
+        if failed is not None:
+            raise failed from error
+        return b""
+
+
 def _digest(key: str) -> bytes:
     """Paths may hold anything, line breaks included."""
     return blake2b(key.encode(errors="surrogateescape"), digest_size=16).hexdigest().encode()
 
 
+def _line(key: bytes, value: bytes) -> bytes:
+    return _SPACE.join((key, _sum_of(key + value), value)) + _NEWLINE
+
+
+def _sum_of(content: bytes) -> bytes:
+    """A digit of a measured value that a disk got wrong would still be a number."""
+    return blake2b(content, digest_size=4).hexdigest().encode()
+
+
 def _lines(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     whole, _, _ = content.rpartition(_NEWLINE)  # what a kill cut short has no end
     for line in whole.split(_NEWLINE):
-        key, _, value = line.partition(_SPACE)
-        if len(key) == 32 and value:
+        key, _, rest = line.partition(_SPACE)
+        check, _, value = rest.partition(_SPACE)
+        if check == _sum_of(key + value):
             yield key, value

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -22,6 +23,7 @@ from medseg.measure.kept import Kept, not_kept
 from medseg.progress import Progress, Silent
 from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
+from medseg.scans.formats import files_of
 from medseg.scans.notes import Note, folded
 from medseg.scans.read import layer_count, read_layers, read_subject
 
@@ -121,9 +123,15 @@ def known_facts(key: str, known: Known) -> CaseFacts | None:
 
 def heaviness(case: Case) -> int:
     """Bytes of memory that reading a case may take, by what its files take on disk."""
-    files = (*case.images, *(label for label in case.labels if label))
-    # A file that is absent weighs nothing; it is reported when it is read.
-    return _BYTES_PER_FILE_BYTE * sum(path.stat().st_size for path in files if path.exists())
+    paths = (*case.images, *filter(None, case.labels))
+    return _BYTES_PER_FILE_BYTE * sum(map(_bytes_on_disk, paths))
+
+
+def _bytes_on_disk(path: Path) -> int:
+    """Of all files that a scan's path stands for; what cannot be looked at is said when read."""
+    with suppress(ScanError, OSError):
+        return sum(file.stat().st_size for file in files_of(path))
+    return 0
 
 
 def memory_budget() -> int:
@@ -212,6 +220,7 @@ def _measure(case: Case, digest: str, known: Known) -> Measured:
             yield layer.values
 
     facts = case_facts(subject, values(), known.ignore_label)
+    known.digests.check_unchanged(case, digest)
     images = tuple(known.digests.of(path) for path in case.images)
     facts = facts.model_copy(update={"digest": digest, "image_digests": images})
     measured = Measured(facts=facts, warnings=tuple(warnings))

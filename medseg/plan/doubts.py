@@ -145,7 +145,7 @@ def _is_far(ratio: float) -> bool:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.3g} times" if ratio >= 1 else f"1/{1 / ratio:.3g} of"
+    return f"{ratio:.4g} times" if ratio >= 1 else f"1/{1 / ratio:.4g} of"
 
 
 def _constant_channels(cases: Sequence[CaseFacts]) -> list[str]:
@@ -226,4 +226,4 @@ def _marked(case: CaseFacts) -> int:
 
 
 def _mm(spacing_mm: Sequence[float]) -> str:
-    return "x".join(f"{step:.3g}" for step in spacing_mm)
+    return "x".join(f"{step:.4g}" for step in spacing_mm)

@@ -92,7 +92,7 @@ def make_plan(
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
     rate, reasons["learning_rate"] = choose_learning_rate(hparams)
     decay, reasons["layer_decay"] = choose_layer_decay(hparams)
-    steps, reasons["steps"] = _steps(hparams, training, batch)
+    steps, reasons["steps"] = planned_steps(hparams, training, batch)
     return Plan(
         dim=hparams.dim,
         slice_axis=walked,
@@ -195,8 +195,8 @@ def _flip_axes(
     return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
-def _steps(hparams: HParams, training: int, batch: int) -> tuple[int | None, str]:
-    """Training steps; None where time decides."""
+def planned_steps(hparams: HParams, training: int, batch: int) -> tuple[int | None, str]:
+    """Training steps, None where time decides, and why as many."""
     if hparams.time_budget is not None:
         return None, "the time budget decides"
     if hparams.steps is not None:

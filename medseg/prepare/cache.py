@@ -53,11 +53,12 @@ _SMALL_FILES = 4 * 4096
 
 
 class _Found(NamedTuple):
-    """A case's entry, and what is there or has to be made from its subject.
+    """A case's digest and entry, and what is there or has to be made from its subject.
 
     The subject has its label where that is one layer; several are read one by one.
     """
 
+    key: str
     entry: Path
     stored: StoredCase | None
     subject: Subject | None
@@ -98,7 +99,7 @@ def prepare_cases(
         cases, lambda case: _find(case, plan, folder, known), heaviness, memory_budget()
     )
     for case, found in progress.track(finding, "preparing", len(cases)):
-        made = found if isinstance(found, ScanError) else _made(found, case, plan)
+        made = found if isinstance(found, ScanError) else _made(found, case, plan, known)
         if isinstance(made, ScanError):
             problems.append(Problem.from_error(case.name, made))
         else:
@@ -156,16 +157,17 @@ def _find(case: Case, plan: Plan, folder: Path, known: Known) -> _Found | ScanEr
         if stored is not None:
             with suppress(OSError):  # only tidying
                 os.utime(entry)
-            return _Found(entry, stored, None)
+            return _Found(key, entry, stored, None)
         subject = known.held.take(key)
         if subject is None:
             subject = patiently(lambda: read_subject(case, layer_count(case) == 1), case.name)
-        return _Found(entry, None, subject)
+            known.digests.check_unchanged(case, key)
+        return _Found(key, entry, None, subject)
     except ScanError as error:
         return error
 
 
-def _made(found: _Found, case: Case, plan: Plan) -> StoredCase | ScanError:
+def _made(found: _Found, case: Case, plan: Plan, known: Known) -> StoredCase | ScanError:
     if found.stored is not None:
         return found.stored
     subject = found.subject
@@ -173,7 +175,7 @@ def _made(found: _Found, case: Case, plan: Plan) -> StoredCase | ScanError:
     cache = found.entry.parent.parent
 
     def make() -> StoredCase:
-        placement, layers = place(subject, plan), _layers(case, subject)
+        placement, layers = place(subject, plan), _layers(case, found.key, subject, known)
         with _writing(cache):
             return write(found.entry, subject, layers, layer_count(case), placement, plan)
 
@@ -194,7 +196,7 @@ def _made(found: _Found, case: Case, plan: Plan) -> StoredCase | ScanError:
     return stored
 
 
-def _layers(case: Case, subject: Subject) -> Iterator[npt.NDArray[Any]]:
+def _layers(case: Case, key: str, subject: Subject, known: Known) -> Iterator[npt.NDArray[Any]]:
     """The layers of the label; where they cannot be read, that is no failure to write."""
     if subject.label is not None:
         yield from subject.label
@@ -202,6 +204,7 @@ def _layers(case: Case, subject: Subject) -> Iterator[npt.NDArray[Any]]:
     try:
         for layer in read_layers(case, subject.geometry):
             yield layer.values
+        known.digests.check_unchanged(case, key)
     except OSError as error:
         reason = error.strerror or str(error)
         raise machine_error(error, case.name) or ScanError(

@@ -1,34 +1,62 @@
 """From logits on the prepared grid to the scan's own grid: `prepare` backwards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Plan, Task
 from medseg.prepare.crop import crop
 from medseg.prepare.prepared import Placement
-from medseg.sampling import resize_slabs
+from medseg.sampling import resize_rows, resize_slabs, slab_rows
+
+Slab = tuple[slice, Tensor]
+"""Rows of the first axis of the content box at the scan's own spacing, and (outputs, rows, ...)."""
 
 
-def native_logits(logits: Tensor, placement: Placement) -> Iterator[tuple[slice, Tensor]]:
+def native_logits(logits: Tensor, placement: Placement) -> Iterator[Slab]:
     """Logits at the scan's own spacing, in parts along the first axis of the content box.
 
     Linear between voxels, and exact where the spacing was kept. One slab at a time, in float32 at
     least.
 
     Shape:
-        logits: (outputs, *prepared size) -> rows of the first axis, and (outputs, rows, ...).
+        logits: (outputs, *prepared size).
     """
     return resize_slabs(logits.detach(), placement.box_size, (1, 1, 1), antialias=False)
 
 
-def restore(logits: Tensor, placement: Placement, plan: Plan) -> npt.NDArray[np.int32]:
+def mean_logits(members: Sequence[Tensor], placement: Placement, task: Task) -> Iterator[Slab]:
+    """What several networks say together: the logits of the mean of their class probabilities.
+
+    Each may have seen the scan at a spacing of its own; they meet on the scan's. Probabilities are
+    averaged rather than logits, so that no network counts more for being surer of itself than
+    others are (as a network trained for longer is).
+
+    Shape:
+        members: (outputs, *prepared size) each; their prepared sizes may differ.
+    """
+    if len(members) == 1:
+        yield from native_logits(members[0], placement)
+        return
+    size = placement.box_size
+    largest = max(members, key=Tensor.numel)
+    for rows in slab_rows(largest.shape, size):
+        slabs = (
+            resize_rows(logits.detach(), rows, size, (1, 1, 1), antialias=False)
+            for logits in members
+        )
+        mean = torch.stack([_likely(slab, task) for slab in slabs]).mean(0)
+        yield rows, mean.logit() if task == "multilabel" else mean.log()
+
+
+def restore(slabs: Iterable[Slab], placement: Placement, plan: Plan) -> npt.NDArray[np.int32]:
     """The label map in the file's grid; outside the content box it is background.
 
     Args:
-        logits: (outputs, *prepared size), any floating dtype and device.
+        slabs: Of `native_logits` or `mean_logits`, on any device.
         placement: What `prepare` did to the scan.
         plan: The classes and their values in the user's files.
 
@@ -45,7 +73,7 @@ def restore(logits: Tensor, placement: Placement, plan: Plan) -> npt.NDArray[np.
     else:
         native = np.full(placement.native.size, values[0], dtype=np.int32)
     box = _content(native, placement)
-    for rows, slab in native_logits(logits, placement):
+    for rows, slab in slabs:
         if painted:
             for value, inside in zip(values, (slab > 0).cpu().numpy(), strict=True):
                 box[rows][inside] = value
@@ -68,7 +96,7 @@ def class_masks(
 
 
 def restore_probabilities(
-    logits: Tensor, placement: Placement, plan: Plan
+    slabs: Iterable[Slab], placement: Placement, plan: Plan
 ) -> npt.NDArray[np.float32]:
     """Class probabilities in the file's grid, (outputs, *native size).
 
@@ -78,10 +106,14 @@ def restore_probabilities(
     if plan.task == "multiclass":
         native[0] = 1
     box = _content(native, placement)
-    for rows, slab in native_logits(logits, placement):
-        likely = slab.sigmoid() if plan.task == "multilabel" else slab.softmax(dim=0)
-        box[:, rows] = likely.cpu().numpy()
+    for rows, slab in slabs:
+        box[:, rows] = _likely(slab, plan.task).cpu().numpy()
     return native
+
+
+def _likely(logits: Tensor, task: Task) -> Tensor:
+    """Class probabilities, (outputs, ...)."""
+    return logits.sigmoid() if task == "multilabel" else logits.softmax(dim=0)
 
 
 def _content(native: npt.NDArray[np.generic], placement: Placement) -> npt.NDArray[np.generic]:

@@ -13,6 +13,8 @@ from medseg.scans.names import Part, bare, class_of, natural_key, safe_names
 
 UNNAMED = "unnamed"
 """The class of a mask whose name states none."""
+Told = Literal["single", "suffix", "folder", "outer"]
+"""How channels are told apart, as in `ChannelRule`."""
 _PATTERN = "or choose with --pattern"
 
 
@@ -65,7 +67,7 @@ class Wish(NamedTuple):
 def assemble(
     images: Sequence[Bundle],
     labels: Sequence[Bundle],
-    kind: Literal["single", "suffix", "folder"],
+    kind: Told,
     wish: Wish,
 ) -> Made:
     """Make cases of images and labels whose keys agree.
@@ -181,7 +183,9 @@ def _alone(bundles: Sequence[Bundle], what: str, other: str, file: str | None) -
 
 
 def _channel_rule(
-    images: Sequence[Bundle], kind: Literal["single", "suffix", "folder"], channels: int | None
+    images: Sequence[Bundle],
+    kind: Told,
+    channels: int | None,
 ) -> ChannelRule:
     if channels is not None and kind == "suffix":
         return ChannelRule(kind="suffix", keys=tuple(f"_{index:04d}" for index in range(channels)))

@@ -22,8 +22,7 @@ class Problem(NamedTuple):
     @classmethod
     def from_error(cls, name: str, error: MedsegError) -> "Problem":
         """What an error says, under the case's name."""
-        what = ": ".join(part for part in (error.subject, error.what) if part)
-        return cls(name, what, error.remedy or "repair or remove the file")
+        return cls(name, f"{error.subject}: {error.what}", error.remedy)
 
     def __str__(self) -> str:
         """One line: `name: what; remedy`."""

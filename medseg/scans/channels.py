@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from medseg.scans.case import Case, Problem
 from medseg.scans.formats import named_path
 from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
-from medseg.scans.names import case_folder, file_stem, is_label_name, role, safe_names
+from medseg.scans.names import case_folder, composed, file_stem, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
 
@@ -24,12 +24,13 @@ class ChannelRule(BaseModel):
         kind: `single`: each file is a case, with all its channels. `suffix`: the path without its
             format ends with a key, what comes before is the case. `folder`: a folder is a case, as
             `names.case_folder` has it, and a key is what a file is within it, `names.role`.
+            `outer`: a key is a folder, and a case is the files of one name in all of them.
         keys: In channel order, in lower case, such as ("_0000", "_0001") or ("t1", "flair").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["single", "suffix", "folder"] = "single"
+    kind: Literal["single", "suffix", "folder", "outer"] = "single"
     keys: tuple[str, ...] = ()
 
     def split(self, path: Path) -> tuple[Path, str] | None:
@@ -43,11 +44,22 @@ class ChannelRule(BaseModel):
             key = role(stem, case.name)
             in_labels = any(map(is_label_name, folder.relative_to(case).parts))
             return (case, key) if key in self.keys and not in_labels else None
+        if self.kind == "outer":
+            key = composed(folder.name).casefold()
+            case = folder.parent / without_channel(stem, key)
+            return (case, key) if key in self.keys else None
         text = (folder / stem).as_posix()
         ends = [key for key in self.keys if text.casefold().endswith(key)]
         key = max(ends, key=len, default="")
         case_text = text[: len(text) - len(key)]
         return (Path(case_text), key) if ends and not case_text.endswith("/") else None
+
+
+def without_channel(stem: str, key: str) -> str:
+    """`p1` for `p1_t1` in the folder `t1`."""
+    start = stem[: len(stem) - len(key)]
+    told = stem.casefold().endswith(key) and start[-1:] in ("_", "-", ".", " ")
+    return start[:-1] if told and start[:-1] else stem
 
 
 class Inputs(NamedTuple):
@@ -128,7 +140,7 @@ def group_inputs(
 
 def _meant(found: Listing, series: str | None) -> list[Found]:
     """The files of the series that is meant; all of them, and a note of what they are, if None."""
-    from medseg.scans.dicom.series import chosen, images_of
+    from medseg.scans.dicom.folder import chosen, images_of
 
     if series is None:
         images = images_of(path for path, _ in found.files)
@@ -198,6 +210,6 @@ def _names(
 
 def _unknown_channel(path: Path, rule: ChannelRule, channels: int) -> Problem:
     keys = ", ".join(rule.keys)
-    where = "end with" if rule.kind == "suffix" else "are"
+    where = {"suffix": "end with", "outer": "lie in folders"}.get(rule.kind, "are")
     what = f"its name does not say which of the {channels} channels it is"
     return Problem(str(path), what, f"rename it: the model's files {where} {keys}")

@@ -13,6 +13,8 @@ from medseg.errors import ScanError
 MAX_HEADER = 1 << 20
 """Bytes of text that a header may have."""
 MAX_FILES = 10_000
+_BYTE_ORDER_MARK = "\ufeff"
+"""What text editors of Windows put before a text."""
 _BESIDE = "put it beside the header, and the bare file name into that"
 
 
@@ -70,7 +72,8 @@ def header_lines(path: Path) -> Iterator[tuple[str, int]]:
             if file.tell() > MAX_HEADER:
                 what = f"its header has more than {MAX_HEADER} bytes"
                 raise ScanError(path.name, what, "export it again")
-            yield line.decode("utf-8", "replace").rstrip("\r\n"), file.tell()
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            yield text.removeprefix(_BYTE_ORDER_MARK), file.tell()
 
 
 def _outside(header: Path, named: str) -> ScanError:

@@ -1,7 +1,7 @@
 """dataset.json of the Medical Decathlon and of nnU-Net, and MONAI's lists: made by others."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from medseg.errors import MedsegError
 from medseg.files import machine_error
 from medseg.scans.regions import Regions, regions_of
+from medseg.scans.tables import each_once
 
 MAX_BYTES = 32 * 2**20
 MOST_VALUE = 2**31
@@ -220,7 +221,7 @@ def read_json(path: Path) -> object:
         if path.stat().st_size > MAX_BYTES:
             raise MedsegError(str(path), f"larger than {MAX_BYTES // 2**20} MiB", _MENDED)
         text = path.read_bytes().decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=each_once)
     except UnicodeDecodeError:
         raise MedsegError(str(path), "file: is not text in UTF-8", _MENDED) from None
     except RecursionError:
@@ -233,16 +234,6 @@ def read_json(path: Path) -> object:
         raise
     except ValueError as error:
         raise MedsegError(str(path), f"file: {_printed(str(error))}", _MENDED) from None
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A name that comes twice would hide its first value."""
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"{key[:80]} is there twice")
-        found[key] = value
-    return found
 
 
 def _printed(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from medseg.errors import ScanError
 from medseg.files import machine_error
+from medseg.scans.absent import absent_content
 from medseg.scans.formats import Format, check_format
 from medseg.scans.quiet import quiet
 from medseg.scans.voxels import MAX_VALUES, Header, Voxels
@@ -79,6 +80,9 @@ def said(error: BaseException) -> str:
 
 
 def _check_present(path: Path) -> None:
+    absent = absent_content(path)
+    if absent is not None:
+        raise ScanError(path.name, f"is {absent.what}", absent.remedy)
     if not path.is_file():
         raise ScanError(path.name, f"no such file in {path.parent}", "check the path")
     with path.open("rb") as file:

@@ -12,6 +12,7 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule, group_inputs
 from medseg.scans.dataset_json import DatasetJson, read_dataset_json
 from medseg.scans.layouts.bids import between
+from medseg.scans.layouts.by_pattern import by_pattern
 from medseg.scans.layouts.listed import missing_entries
 from medseg.scans.layouts.one_tree import one_folder
 from medseg.scans.layouts.pattern import Pattern
@@ -91,8 +92,11 @@ def discover(
             dataset = _two_folders(images, labels, Pattern(pattern), missing_masks)
         else:
             dataset = _one_folder(data, Pattern(pattern), missing_masks)
-        cases, values = name_segments(dataset.cases)
-        return dataset if values is None else replace(dataset, cases=cases, class_values=values)
+        named = name_segments(dataset.cases)
+        if named.values is None:
+            return dataset
+        notes = (*dataset.notes, *named.notes)
+        return replace(dataset, cases=named.cases, class_values=named.values, notes=notes)
     except OSError as error:
         raise _unseen(error) from error
 
@@ -189,12 +193,13 @@ def _two_folders(
 def _same_folder(folder: Path, pattern: Pattern, missing_masks: MissingMasks) -> Dataset:
     """Images and labels in one folder, told apart by the words in their names."""
     place = Place(look(folder), pattern, None, missing_masks)
-    found = one_folder(place)
+    found = by_pattern(place) if pattern.tells else one_folder(place)
     if found is None or not found.pairs.cases or found.pairs.doubts:
         raise MedsegError(
             str(folder),
             "is given as the folder of images and of labels, and names do not tell which is which",
-            "name labels after their images with _mask or _seg added, or give two folders",
+            "name labels after their images with _mask or _seg added, give two folders, or tell "
+            "them apart with --pattern '*IMAGE*|*LABEL*'",
         )
     return _dataset(found, str(folder), place.tree, None)
 

@@ -52,6 +52,22 @@ def not_whole(
     )
 
 
+def lost_in_rounding(name: str, span: tuple[float, float]) -> ScanError:
+    """The error of a label all of whose values would become one whole number.
+
+    Args:
+        name: The file's name.
+        span: Smallest and largest value.
+    """
+    low, high = span
+    return ScanError(
+        name,
+        f"label values from {low:g} to {high:g} would all be {round(low)}: a mask divided by 255 "
+        "or 65535?",
+        "save whole numbers, one for each class",
+    )
+
+
 def differing_channels(name: str, values: npt.NDArray[Any]) -> ScanError:
     """The error of a label whose channels differ.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from medseg.errors import ScanError
+from medseg.files import machine_error
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -83,6 +84,10 @@ class SeriesModule(Protocol):
         """The path that such a scan's name is taken from, without a suffix."""
         ...
 
+
+class NotesModule(Protocol):
+    """What a format holds beside whose files may need a word on how they are read."""
+
     def notes_of(self, path: Path, /) -> tuple[tuple[str, str], ...]:
         """What a user should know of how it is read, and the detail of this one."""
         ...
@@ -106,6 +111,7 @@ class Format:
         sniff: For files whose name tells nothing: whether the first 132 bytes are of this format.
         segments: Imports the module that knows such labels' names, where the format has any.
         series: Imports the module that knows which files are one scan, where it may be several.
+        notes: Imports the module that knows what to say of a reading, where there may be anything.
     """
 
     name: str
@@ -121,9 +127,16 @@ class Format:
     sniff: Callable[[bytes], bool] | None = None
     segments: Callable[[], SegmentsModule] | None = None
     series: Callable[[], SeriesModule] | None = None
+    notes: Callable[[], NotesModule] | None = None
 
 
 def _nifti() -> Module:
+    from medseg.scans import nifti
+
+    return nifti
+
+
+def _nifti_notes() -> NotesModule:
     from medseg.scans import nifti
 
     return nifti
@@ -178,13 +191,19 @@ def _dicom_segments() -> SegmentsModule:
 
 
 def _dicom_series() -> SeriesModule:
-    from medseg.scans.dicom import series
+    from medseg.scans.dicom import folder
 
-    return series
+    return folder
+
+
+def _dicom_notes() -> NotesModule:
+    from medseg.scans.dicom import folder
+
+    return folder
 
 
 def _stands_for_series(path: Path) -> bool:
-    from medseg.scans.dicom.series import is_first
+    from medseg.scans.dicom.folder import is_first
 
     return is_first(path)
 
@@ -204,7 +223,7 @@ def header_beside(path: Path) -> Path | None:
 
 
 FORMATS = (
-    Format("NIfTI", (".nii", ".nii.gz"), _nifti),
+    Format("NIfTI", (".nii", ".nii.gz"), _nifti, notes=_nifti_notes),
     Format(
         "NIfTI or Analyze pair",
         (".img",),
@@ -225,6 +244,7 @@ FORMATS = (
         sniff=_looks_like_dicom,
         segments=_dicom_segments,
         series=_dicom_series,
+        notes=_dicom_notes,
     ),
     Format("PNG", (".png",), _flat, world=False, integers=("uint8", "uint16"), fractions=False),
     Format("TIFF", (".tif", ".tiff"), _flat, world=False),
@@ -278,12 +298,21 @@ def format_of(path: Path) -> Format | None:
 
 
 def is_scan(path: Path) -> bool:
-    """Whether a file found in a folder is one that can be read, going by name and first bytes."""
+    """Whether a file found in a folder is one that can be read, going by name and first bytes.
+
+    Raises:
+        MachineError: If the machine fails: a scan that it did not open is not passed over.
+    """
     try:
         entry = format_of(path)
-    except OSError:
+        return entry is not None and suffix_of(path) not in entry.named and entry.listed(path)
+    except ScanError:
         return False
-    return entry is not None and suffix_of(path) not in entry.named and entry.listed(path)
+    except OSError as error:
+        failed = machine_error(error, path.name)
+        if failed is not None:
+            raise failed from error
+        return False
 
 
 def check_format(path: Path) -> Format:
@@ -355,8 +384,8 @@ def reading_notes(path: Path) -> tuple[tuple[str, str], ...]:
     """
     with suppress(ScanError, OSError):
         entry = format_of(path)
-        if entry is not None and entry.series is not None:
-            return entry.series().notes_of(path)
+        if entry is not None and entry.notes is not None:
+            return entry.notes().notes_of(path)
     return ()
 
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from medseg.errors import SettingsError
 from medseg.scans.known import Known, shown
+from medseg.scans.names import composed
 from medseg.scans.tables import Row, as_name, lower_keys, own_names, read_csv, read_json
 
 _COLUMNS = ("group", "groups", "patient", "patient_id", "patientid", "subject", "subject_id")
@@ -29,7 +30,8 @@ def set_groups(setting: str, known: Known) -> Mapping[str, str]:
     path = Path(setting)
     subject = f"groups {setting}"
     is_table = path.suffix.casefold() in _TABLES or path.is_file()
-    groups = _from_table(path, subject, known) if is_table else _matched(setting, subject, known)
+    told = _from_table(path, subject, known) if is_table else _matched(setting, subject, known)
+    groups = _alike(told)
     if len(known.names) > 1 and len(set(groups.values())) == 1:
         raise SettingsError(
             subject,
@@ -37,6 +39,14 @@ def set_groups(setting: str, known: Known) -> Mapping[str, str]:
             "tell at least two groups apart, or deal the cases yourself with --split",
         )
     return groups
+
+
+def _alike(told: Mapping[str, str]) -> dict[str, str]:
+    """Names that differ by upper and lower case are of one: `Anna`, `anna`."""
+    spelled: dict[str, str] = {}
+    for group in told.values():
+        spelled.setdefault(composed(group).casefold(), group)
+    return {case: spelled[composed(group).casefold()] for case, group in told.items()}
 
 
 def _matched(setting: str, subject: str, known: Known) -> dict[str, str]:
@@ -83,7 +93,7 @@ def _from_table(path: Path, subject: str, known: Known) -> dict[str, str]:
     else:
         rows = read_csv(path, subject, _COLUMNS, known)
     groups: dict[str, str] = {}
-    for case, group in own_names(rows, known, subject):
+    for case, group, _ in own_names(rows, known, subject):
         if groups.setdefault(case, group) != group:
             what = f"puts {case} into two groups, {groups[case]} and {group}"
             raise SettingsError(subject, what, "keep one")

@@ -126,8 +126,9 @@ def _without_parts(
             parts = True
         elif not (known and parts and unit.number and not unit.word):
             kept.append(unit)
-            others = any(other.kind == "other" and other.number for other in behind)
-            tells = unit.text not in constant and not (unit.collection and others)
+            # batch_1/volume-3, site1/p2: what is numbered within a collection is not one patient's.
+            collects = unit.collection and any(other.number for other in behind)
+            tells = unit.text not in constant and not collects
             numbered = numbered or (tells and bool(unit.number))
             known = known or (tells and (words_tell or numbered))
     return tuple(kept if known else units)
@@ -203,7 +204,8 @@ def _why_alone(read: Sequence[_Name], constant: frozenset[str]) -> str:
         return (
             f"all {len(read)} cases are of {read[0].text[who[0].start : who[0].end]}: {_BY_ITSELF}"
         )
-    if all(any(unit.slice and unit.number for unit in name.units) for name in read):
+    parts = [name.units for name in read if not any(unit.kind == "who" for unit in name.units)]
+    if len(parts) == len(read) and all(any(u.slice and u.number for u in units) for units in parts):
         return (
             f"names such as {read[0].text} do not say whose part it is: each case is dealt by "
             "itself; if several are of one scan or patient, say so with --groups"

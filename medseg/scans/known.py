@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from medseg.scans.formats import suffix_of
-from medseg.scans.names import bare, safe_names
+from medseg.scans.names import bare, composed, safe_names
 
 _SHOWN = 3
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 _CHANNEL = re.compile(r"_0\d{3}$")
 
 
@@ -32,7 +33,7 @@ class Known:
     def find(self, written: str) -> str | None:
         """The case's name; None for one that is not there, or may be two."""
         path = _path(written)
-        for text in dict.fromkeys((written, "_".join(path.parts), path.name)):
+        for text in dict.fromkeys((composed(written), "_".join(path.parts), path.name)):
             plain = _plain(text)
             forms = (text, plain, bare(plain), _unpadded(text))
             for form, table in zip(forms, self._tables, strict=True):
@@ -67,7 +68,7 @@ def _path(written: str) -> PurePosixPath:
 
 def _plain(name: str) -> str:
     """Without image format, in lower case, as names of cases are made."""
-    text = name.strip()
+    text = composed(name.strip())
     stem = text[: len(text) - len(suffix_of(Path(text)))] or text
     return safe_names([stem])[0].casefold()
 
@@ -78,9 +79,8 @@ def _ends_of(plain: str) -> list[str]:
 
 
 def _unpadded(name: str) -> str:
-    """Without leading zeros, which spreadsheets drop from a mere number."""
-    plain = _plain(name)
-    return plain.lstrip("0") or "0" if plain.isdigit() else plain
+    """Without the leading zeros of its numbers, which spreadsheets drop: `case_1`, `1`."""
+    return _ZEROS.sub("", _plain(name))
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from medseg.errors import MedsegError, ScanError
 from medseg.scans.case import Problem
 from medseg.scans.formats import format_of, named_path, suffix_of
-from medseg.scans.names import Part, file_stem, is_image_file, natural_key
+from medseg.scans.names import Part, composed, file_stem, is_image_file, natural_key
 
 OWN_NAMES = "name the two folders with --images and --labels (and --pattern for the files in them)"
 """The way out of every reading that fails."""
@@ -135,7 +135,13 @@ def check_folder(folder: Path) -> None:
 def named_below(root: Path, paths: Sequence[Path]) -> list[File]:
     """Name files by where they are below `root`."""
     start = len(root.parts)
-    return [File(path, "/".join(_name_of(path).parts[start:]) or root.name) for path in paths]
+    names = [(path, _name_of(path).parts[start:] or (root.name,)) for path in paths]
+    holding = {parts[:end] for _, parts in names for end in range(1, len(parts))}
+    # A series that goes by its folder stands in it where a label, or another scan, does as well.
+    return [
+        File(path, composed("/".join((*parts, parts[-1]) if parts in holding else parts)))
+        for path, parts in names
+    ]
 
 
 def _name_of(path: Path) -> Path:

@@ -201,6 +201,14 @@ def _type(name: str, fields: dict[str, str]) -> np.dtype[Any]:
     if kind is None:
         raise ScanError(name, f"its header names an unknown type of voxels '{stated}'", _AGAIN)
     order = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", ""))
+    slope = _numbers(name, fields, "ElementToIntensityFunctionSlope", 1, [1])[0]
+    offset = _numbers(name, fields, "ElementToIntensityFunctionOffset", 1, [0])[0]
+    if (slope, offset) != (1, 0):
+        what = (
+            f"its header states a slope of {slope:g} and an offset of {offset:g} for its values, "
+            "which some programs apply and most do not"
+        )
+        raise ScanError(name, what, "apply them, and save it without")
     return np.dtype(kind).newbyteorder(">" if _true(order) else "<")
 
 
@@ -216,10 +224,10 @@ def _parts(path: Path, parsed: _Parsed, needed: int | None) -> list[Part]:
     coding: Coding = "text" if text else "raw"
     if _true(fields.get("compresseddata", "False")):
         coding = "deflate"
-    if named.upper() == "LOCAL":
-        return [Part(path, parsed.end, coding)]
-    files = _files(path, named, parsed)
     skip = int(_numbers(path.name, fields, "HeaderSize", 1, [0])[0])
+    if named.upper() == "LOCAL":
+        return [Part(path, None if skip < 0 and coding == "raw" else max(skip, parsed.end), coding)]
+    files = _files(path, named, parsed)
     if coding == "raw" and needed is not None and skip == 0:
         packed = [file for file in files if file.stat().st_size * len(files) < needed]
         coding = "deflate" if packed and all(map(is_gzip, files)) else coding

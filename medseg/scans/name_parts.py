@@ -4,41 +4,42 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from medseg.scans.names import word_set
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_PATIENT = _set(
+_PATIENT = word_set(
     "animal donor mouse participant pat patient person pid pt ptid rat sub subj subject volunteer"
 )
 """Words whose number says who it is."""
-_COLLECTION = _set(
+_COLLECTION = word_set(
     "batch center centre clinic cohort dataset fold grade hospital institution scanner set site "
     "task vendor version year"
 )
 """Words whose number says which of many collections it is from."""
-_TIMES = _set(
+_SPLIT = word_set("testing training validation")
+"""Words that say so without a number."""
+_TIMES = word_set(
     "baseline day days followup mo month months mth ses session timepoint tp visit week weeks wk "
     "yr years"
 )
-_SLICES = _set("aug augmented crop cropped fr frame frames patch sl slc slice slices tile tiles z")
+_SLICES = word_set(
+    "aug augmented crop cropped fr frame frames patch sl slc slice slices tile tiles z"
+)
 """Words whose number makes sense within one scan only."""
-_OWN = _set("exam image img scan study vol volume")
+_OWN = word_set("exam image img scan study vol volume")
 """Words whose number may be all that tells cases apart: a part only behind another number."""
 _PARTS = (
     _TIMES
     | _SLICES
     | _OWN
-    | _set(
+    | word_set(
         "acq acquisition annotator copy date echo lesion nodule observer part phase rad rater "
         "reader rep repeat repetition run series slab stack time tumor tumour view"
     )
 )
 """Words whose number says which part of someone it is, once it is known whose."""
-_GLUED = _set("ct d dx f m mr p s t v w z")
+_GLUED = word_set("ct d dx f m mr p s t v w z")
 """The same, where the number stands at the word: v2, m12."""
-_SIDES = _set(
+_SIDES = word_set(
     "l left lh lt od os r rh right rt bilateral "
     "dia diastole ed es exp expiration insp inspiration rest stress sys systole prone supine "
     "after baseline before followup post pre "
@@ -110,8 +111,8 @@ class Unit(NamedTuple):
 
     @property
     def collection(self) -> bool:
-        """Whether its number says which of many collections it is from."""
-        return self.word in _COLLECTION
+        """Whether it says which of many collections it is from."""
+        return self.word in _COLLECTION or (self.word in _SPLIT and not self.number)
 
     @property
     def year(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal, NamedTuple, TypeVar
+from unicodedata import normalize
 
 from medseg.scans.formats import is_scan, suffix_of
 
@@ -98,7 +99,13 @@ _AFFIXES = "|".join(sorted(LABEL_WORDS | IMAGE_WORDS, key=len, reverse=True))
 _PREFIX = re.compile(rf"^(?:{_AFFIXES})(?:[\s_.\-]+|(?=\d)|$)")
 _SUFFIX = re.compile(rf"(?:[\s_.\-]+(?:{_AFFIXES}))+$")
 _UNSAFE = re.compile(r"[^\w.+\-]+")
-_YEAR = re.compile(r"(?<=[a-z])(?:19|20)\d\d$")
+_YEAR = re.compile(r"(?<=[a-z])(?:19|20)\d\d$|^\d{1,2}(?=[a-z])")
+"""What may stand at a word for a side of a split: `test2017`, `01training`."""
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
 
 
 def natural_key(text: str) -> tuple[tuple[int, str], ...]:
@@ -111,6 +118,11 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
 def is_image_file(path: Path) -> bool:
     """Whether the format is known and the file not hidden (such as macOS's `._` shadows)."""
     return not path.name.startswith(".") and is_scan(path)
+
+
+def composed(name: str) -> str:
+    """Each letter with its accents as one, however a file system spells it: ü, never u and dots."""
+    return normalize("NFC", name)
 
 
 def file_stem(path: Path) -> str:

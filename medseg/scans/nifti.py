@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from nibabel.nifti1 import Nifti1Header
+from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.nifti2 import Nifti2Header
 
 from medseg.errors import ScanError
@@ -29,6 +29,7 @@ from medseg.scans.voxels import Header, Voxels, check_announced, placed_grid
 
 _SIZES = {348: Nifti1Header, 540: Nifti2Header}
 _MAGICS = {348: (344, (b"n+1", b"ni1")), 540: (4, (b"n+2", b"ni2"))}
+_TIME_UNITS, _TIME_BITS = {8: "s", 16: "ms", 24: "µs"}, 56
 _MAX_NIFTI1 = 32767
 _MAX_AXES = 7
 _EXTENSION = 4
@@ -64,6 +65,22 @@ def header(path: Path) -> Header:
     affine, placed = position(path.name, fields)
     geometry = placed_grid(path.name, layout.size, affine, placed=placed)
     return Header(geometry, min(layout.colours, 3) or layout.channels, layout.plane)
+
+
+def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """A word on a fourth axis whose steps are in seconds.
+
+    Contrasts merged by FSL look so too, and ITK calls the unit of every file seconds, with a step
+    of 1: what it is, only the user knows.
+    """
+    fields = nifti_fields(path)
+    frames = layout_of(path.name, fields).channels
+    unit = _TIME_UNITS.get(int(fields["xyzt_units"]) & _TIME_BITS)
+    step = float(fields["pixdim"][4])
+    if unit is None or frames == 1 or int(fields["dim"][4]) != frames or step in (0, 1):
+        return ()
+    what = "the fourth axis is read as channels; if it is points in time, save each as a file"
+    return ((what, f"{frames} of them, {step:g} {unit} apart by its header"),)
 
 
 def read(path: Path, *, colours: bool) -> Voxels:
@@ -174,7 +191,8 @@ def _type(name: str, fields: Nifti1Header) -> tuple[np.dtype[Any], int]:
     if stored.names is not None:
         return np.dtype(np.uint8), len(stored.names)
     if stored.kind not in "iuf" or stored.itemsize > 8:
-        raise ScanError(name, f"values of type {stored}", "save it as float32")
+        named = data_type_codes.label[code]
+        raise ScanError(name, f"values of type {named}", "save it as float32")
     return stored, 0
 
 

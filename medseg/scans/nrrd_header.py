@@ -39,10 +39,11 @@ _CODINGS: dict[str, Coding] = {
     "hex": "hex",
 }
 _TO_LPS = {
-    "right-anterior-superior": (-1.0, -1.0, 1.0),
-    "ras": (-1.0, -1.0, 1.0),
-    "left-anterior-superior": (1.0, -1.0, 1.0),
-    "las": (1.0, -1.0, 1.0),
+    **dict.fromkeys(("right-anterior-superior", "ras"), (-1.0, -1.0, 1.0)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (1.0, -1.0, 1.0)),
+    **dict.fromkeys(("left-posterior-superior", "lps", ""), (1.0, 1.0, 1.0)),
+    # The axes of these are not named; ITK takes them so.
+    **dict.fromkeys(("scanner-xyz", "3d-right-handed", "3d-left-handed"), (1.0, 1.0, 1.0)),
 }
 UNITS_MM = {
     **dict.fromkeys(("", "???", "mm", "millimeter", "millimeters", "millimetre"), 1.0),
@@ -127,6 +128,10 @@ def axes_of(header: NrrdHeader) -> Axes:
     """
     size = tuple(_whole(header, word) for word in words(header, "sizes"))
     check_announced(header.name, size)
+    stated = header.fields.get("dimension", str(len(size)))
+    if _whole(header, stated) != len(size):
+        what = f"its header states {stated} axes, and {len(size)} sizes"
+        raise ScanError(header.name, what, _AGAIN)
     kinds = [kind.lower() for kind in words(header, "kinds", ["???"] * len(size), len(size))]
     steps = _steps(header, len(size))
     if steps is not None:
@@ -148,13 +153,22 @@ def axes_of(header: NrrdHeader) -> Axes:
             "three of space and one of channels can be read"
         )
         raise ScanError(header.name, what, "split it, or state the kinds of its axes")
-    if others and kinds[others[0]] == "time":
-        points = size[others[0]]
-        what = f"{points} points in time, which are neither channels nor slices"
+    is_time = bool(others) and kinds[others[0]] == "time"
+    if is_time or (others and _is_sequence(header)):
+        frames = "points in time" if is_time else "frames of a sequence"
+        what = f"{size[others[0]]} {frames}, which are neither channels nor slices"
         raise ScanError(header.name, what, "save each point in time as a file of its own")
     if others and kinds[others[0]] == "complex":
         raise ScanError(header.name, "complex values", "save the magnitude instead")
     return Axes(size, space, others[0] if others else None, kinds[others[0]] if others else "")
+
+
+def _is_sequence(header: NrrdHeader) -> bool:
+    """Whether 3D Slicer's words say that its list is one of frames."""
+    return any(
+        key.startswith("MultiVolume.") or (key.startswith("axis ") and key.endswith(" index type"))
+        for key in header.keys
+    )
 
 
 def grid_of(header: NrrdHeader, axes: Axes) -> Geometry:
@@ -174,7 +188,10 @@ def grid_of(header: NrrdHeader, axes: Axes) -> Geometry:
     rows = np.array([step for step in steps if step is not None], dtype=np.float64)
     scale = np.array(space_units(header, rows.shape[1]))
     space = header.fields.get("space", "").lower().removesuffix("-time")
-    signs = np.array(_TO_LPS.get(space, (1.0, 1.0, 1.0)))[: rows.shape[1]]
+    if space not in _TO_LPS:
+        what = f"its positions are in a space '{space[:40]}' that NRRD does not know"
+        raise ScanError(header.name, what, "export it in left-posterior-superior")
+    signs = np.array(_TO_LPS[space])[: rows.shape[1]]
     text = header.fields.get("space origin")
     origin = np.zeros(rows.shape[1]) if text is None else _vector(header, text)
     if origin is None or len(origin) < rows.shape[1]:
@@ -325,7 +342,8 @@ def _files(path: Path, named: str, header: NrrdHeader) -> list[Path]:
         return [data_file(path, line) for line in header.listed if line]
     if "%" in parts[0] and len(parts) >= 4:
         first, last, step = (_whole(header, word) for word in parts[1:4])
-        return numbered_files(path, parts[0], range(first, last + 1, max(step, 1)))
+        last += 1 if step >= 0 else -1
+        return numbered_files(path, parts[0], range(first, last, step or 1))
     return [data_file(path, named)]
 
 

@@ -13,6 +13,7 @@ _ENOUGH = 0.5
 """Of the image's grid, or of what the label marks: one of the two must be shared so far. Of a
 label with the image's size and spacing, which was drawn on it, the grid."""
 _SAME_SPACING = 0.01
+_ALL = 0.99
 _SAMPLES = 40
 """Positions per axis: enough to tell a share to a few percent."""
 _BORDER = 0.501
@@ -85,14 +86,29 @@ def check_overlap(name: str, source: Geometry, target: Geometry, of: str, overla
             f"has {of}'s size and spacing, but another position: covers only {covered:.0%} of it "
             f"({grids})"
         )
+    elif covered < _ALL and _without_a_header(source, target):
+        what = f"has {of}'s size, but another position: covers {covered:.0%} of it ({grids})"
     else:
         return
     remedy = "check origin and direction of both"
-    if np.array_equal(np.abs(source.affine), np.eye(4)) and source.size == target.size:
-        remedy = f"it states no more than the identity: if it was drawn on {of}, copy its header"
+    if _without_a_header(source, target):
+        which, other = ("it", of) if _is_identity(source) else (of, "it")
+        remedy = (
+            f"{which} states no more than the identity: if both are one grid, copy the header of "
+            f"{other}"
+        )
     elif source.size == target.size:
         remedy += f"; if it was drawn on {of}, copy that header to it"
     raise ScanError(name, what, remedy)
+
+
+def _without_a_header(source: Geometry, target: Geometry) -> bool:
+    """Whether one of two equal sizes was saved by a program that was given no position."""
+    return source.size == target.size and (_is_identity(source) or _is_identity(target))
+
+
+def _is_identity(grid: Geometry) -> bool:
+    return np.array_equal(np.abs(grid.affine), np.eye(4))
 
 
 def two_grids(source: Geometry, target: Geometry, of: str) -> str:

@@ -11,9 +11,9 @@ from itertools import product
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
-from medseg.scans.bundles import Bundle, Wish, assemble
+from medseg.scans.bundles import Bundle, Told, Wish, assemble
 from medseg.scans.case import Case, Problem
-from medseg.scans.channels import ChannelRule
+from medseg.scans.channels import ChannelRule, without_channel
 from medseg.scans.listing import File
 from medseg.scans.names import (
     PART_WORDS,
@@ -26,18 +26,18 @@ from medseg.scans.names import (
     natural_key,
     role,
 )
-from medseg.scans.plausible import Doubt, doubts_of, masks_for_images
+from medseg.scans.plausible import Doubt, doubts_of, is_contrast, masks_for_images
 
 Reading = Literal[
-    "file", "suffix", "class folder", "case folder", "part folder", "word", "stem", "number"
+    "file", "suffix", "class folder", "channel folder", "case folder", "word", "stem", "number"
 ]
 """How a path under its root splits into a case and a part of it, which is a channel or a class.
 
 `file`: the path is the case. `suffix`: the stem is the other side's name and the part.
-`class folder`: part/case. `case folder`: case/part. `part folder`: a folder and the number or name
-of the case. `word`: as `file`, without the words for images and labels anywhere in the stem.
-`stem`: as `file`, whatever the folders are. `number`: the only number of the stem, where all stems
-are alike but for it.
+`class folder`: part/case. `channel folder`: the same, where folders are called after contrasts.
+`case folder`: case/part. `word`: as `file`, without the words for images and labels anywhere in
+the stem. `stem`: as `file`, whatever the folders are. `number`: the only number of the stem, where
+all stems are alike but for it.
 """
 
 _TRIED: tuple[tuple[Reading, Reading], ...] = (
@@ -47,6 +47,8 @@ _TRIED: tuple[tuple[Reading, Reading], ...] = (
     ("word", "word"),
     ("stem", "stem"),
     ("number", "number"),
+    ("file", "channel folder"),
+    ("class folder", "channel folder"),
 )
 """Readings of labels and of images, the plainest first: it is taken where several do equally."""
 _ONE_IMAGE: tuple[tuple[Reading, Reading], ...] = (("case folder", "case folder"),)
@@ -56,6 +58,12 @@ _CASE_FOLDERS: tuple[tuple[Reading, Reading], ...] = (
     ("suffix", "file"),
     ("word", "word"),
 )
+_KINDS: dict[Reading, Told] = {
+    "suffix": "suffix",
+    "case folder": "folder",
+    "channel folder": "outer",
+}
+"""How channels are told apart by these readings of images."""
 _DIGITS = re.compile(r"\d+")
 _ENOUGH = 0.5
 """Share of a doubtful reading's cases that one free of doubt must find to be taken instead."""
@@ -102,7 +110,8 @@ def pair(
     readings = [
         _read(images, labels, how, wish)
         for how in (_in_folders(images) if case_folders else _TRIED)
-        if how != ("number", "number") or (_numbered(images) and _numbered(labels))
+        if (how != ("number", "number") or (_numbered(images) and _numbered(labels)))
+        and ("channel folder" not in how or _by_contrast(images))
     ]
     return best_of([reading for reading in readings if reading is not None]) or _nothing(
         images, labels, wish
@@ -153,9 +162,8 @@ def _read(
     found = {bundle.key for bundle in image_bundles} & {bundle.key for bundle in label_bundles}
     if not found:
         return None
-    kind = "folder" if image_reading == "case folder" else "suffix"
-    told = image_reading in ("suffix", "case folder")
-    made = assemble(image_bundles, label_bundles, kind if told else "single", wish)
+    kind = _KINDS.get(image_reading, "single")
+    made = assemble(image_bundles, label_bundles, kind, wish)
     notes = made.notes
     if image_reading == "number":
         notes = (*notes, f"paired by the numbers in their names, as {_example(made.cases)}")
@@ -199,15 +207,27 @@ def _bundles(files: Sequence[File], reading: Reading, keys: frozenset[str]) -> l
 
 def _split(name: str, reading: Reading, keys: frozenset[str]) -> tuple[str, str, str]:
     """The case's name, what it is compared by, and the part."""
-    folder, _, stem = name.rpartition("/")
     if reading == "suffix":
         return _cut(name, keys)
-    if reading in _WHOLE or not folder:
+    if reading in _WHOLE or "/" not in name:
         return name, _WHOLE.get(reading, bare)(name), ""
-    if reading == "class folder":
-        outer, _, inner = folder.rpartition("/")
-        case = f"{outer}/{stem}" if outer else stem
-        return case, bare(case), class_of(inner)
+    return _case_folder(name) if reading == "case folder" else _part_folder(name, reading)
+
+
+def _part_folder(name: str, reading: Reading) -> tuple[str, str, str]:
+    """As `_split`: t1/p1 and liver/p1 are of p1, and so is t1/p1_t1."""
+    *outer, inner, stem = name.split("/")
+    part = class_of(inner)
+    if reading == "channel folder":
+        part = inner.casefold()
+        stem = without_channel(stem, part)
+    case = "/".join((*outer, stem))
+    return case, bare(case), part
+
+
+def _case_folder(name: str) -> tuple[str, str, str]:
+    """As `_split`: case1/t1 is of case1."""
+    folder, _, stem = name.rpartition("/")
     # case1/masks/liver: `masks` says what kind of files these are, not which case they are of.
     parents = [p for p in folder.split("/") if not (is_label_folder(p) or is_image_folder(p))]
     case = "/".join(parents) or folder
@@ -248,6 +268,13 @@ _WHOLE: dict[Reading, Callable[[str], str]] = {
     "number": _by_number,
 }
 """Readings in which a file is a case, and what it is compared by."""
+
+
+def _by_contrast(images: Sequence[File]) -> bool:
+    """Whether images lie in folders that are called after contrasts, each case in several."""
+    folders = {file.name.split("/")[-2] for file in images if "/" in file.name}
+    inside = all("/" in file.name for file in images)
+    return inside and len(folders) > 1 and all(map(is_contrast, folders))
 
 
 def _numbered(files: Sequence[File]) -> bool:

@@ -3,6 +3,7 @@
 Pillow makes 8 bits of 16-bit colours; those are read by imagecodecs.
 """
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFile
 
 from medseg.errors import MedsegError, ScanError
 from medseg.geometry import Geometry
@@ -22,6 +23,8 @@ _FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 _JPEG = ("JPEG", "MPO")
 _ORIENTATION = 274
 _AGAIN = "copy or export it again"
+_MOST_RAW, _MOST = 8, 1 << 14
+"""Pixels that a stored byte can give: LZW gives most, 4096 for each of its codes of 12 bits."""
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MODES = ("1", "L", "LA", "P", "PA", "I;16", "I", "RGB", "RGBA", "CMYK")
 
@@ -86,6 +89,7 @@ def _opened(path: Path) -> Generator[Image.Image, None, None]:
             raise ScanError(path.name, what, remedy) from error
         with opened as image:
             check_announced(path.name, image.size)
+            _check_filled(path, image)
             frames = 1 if image.format in _JPEG else getattr(image, "n_frames", 1)
             if frames > 1:
                 what = f"an animation of {frames} frames, which may be slices or points in time"
@@ -95,6 +99,15 @@ def _opened(path: Path) -> Generator[Image.Image, None, None]:
                 what = f"pixels of a kind that is not read ({image.mode})"
                 raise ScanError(path.name, what, "save it as gray or RGB")
             yield image
+
+
+def _check_filled(path: Path, image: ImageFile.ImageFile) -> None:
+    """Whether what is stored can fill it: GIF and BMP are laid out before they are decoded."""
+    stored = path.stat().st_size
+    raw = any(tile.codec_name == "raw" for tile in image.tile)
+    if stored * (_MOST_RAW if raw else _MOST) < math.prod(image.size):
+        what = f"cut short: its header announces {image.width}x{image.height} pixels, "
+        raise ScanError(path.name, f"{what}{stored} bytes are stored", _AGAIN)
 
 
 def _in_disguise(path: Path) -> str:

@@ -13,12 +13,14 @@ from typing import NamedTuple
 from medseg.scans.bundles import UNNAMED, Made, named_classes
 from medseg.scans.listing import OWN_NAMES, shown
 from medseg.scans.names import (
+    IMAGE_WORDS,
     LABEL_WORDS,
     RATER_WORDS,
     class_of,
     file_stem,
     is_label_name,
     spoken,
+    word_set,
     words,
 )
 
@@ -30,38 +32,9 @@ _COUNTED_CHANNELS = frozenset(
     ["b", "band", "c", "ch", "chan", "channel", "echo", "ec", "mod", "modality", "q", "t", "w"]
 )
 """What numbered channels are called: _0000 and _0001, T1 and T2, b0 and b1000, ch1 and ch2."""
-_COUNTED_CLASSES = frozenset(
-    [
-        "c",
-        "class",
-        "cls",
-        "cusp",
-        "couinaud",
-        "disc",
-        "discs",
-        "fdi",
-        "finger",
-        "ivd",
-        "l",
-        "layer",
-        "lobe",
-        "metacarpal",
-        "organ",
-        "phalanx",
-        "region",
-        "rib",
-        "ribs",
-        "s",
-        "segment",
-        "structure",
-        "t",
-        "teeth",
-        "tissue",
-        "tooth",
-        "toe",
-        "vertebra",
-        "vertebrae",
-    ]
+_COUNTED_CLASSES = word_set(
+    "c class cls cusp couinaud disc discs fdi finger ivd l layer lobe metacarpal organ phalanx "
+    "region rib ribs s segment structure t teeth tissue tooth toe vertebra vertebrae"
 )
 """What numbered classes are called: vertebra_L1, rib_3, tooth_18, class1."""
 _TIMES = re.compile(
@@ -72,57 +45,17 @@ _TIMES = re.compile(
 _SIDES = frozenset(
     ["left", "right", "l", "r", "lt", "rt", "od", "os", "lcc", "rcc", "lmlo", "rmlo"]
 )
-_ORGANS = frozenset(
-    [
-        "aorta",
-        "bladder",
-        "bone",
-        "brain",
-        "cancer",
-        "cyst",
-        "disc",
-        "femur",
-        "gallbladder",
-        "heart",
-        "hippocampus",
-        "infarct",
-        "kidney",
-        "kidneys",
-        "lesion",
-        "lesions",
-        "liver",
-        "lung",
-        "lungs",
-        "myocardium",
-        "nodule",
-        "nucleus",
-        "nuclei",
-        "organ",
-        "organs",
-        "oar",
-        "pancreas",
-        "polyp",
-        "prostate",
-        "ribs",
-        "spine",
-        "spleen",
-        "stomach",
-        "stroke",
-        "thyroid",
-        "trachea",
-        "tumor",
-        "tumors",
-        "tumour",
-        "tumours",
-        "uterus",
-        "ventricle",
-        "vertebra",
-        "vertebrae",
-        "vessel",
-        "vessels",
-        "whole_gland",
-    ]
+_ORGANS = word_set(
+    "aorta bladder bone brain cancer cyst disc femur gallbladder heart hippocampus infarct kidney "
+    "kidneys lesion lesions liver lung lungs myocardium nodule nucleus nuclei organ organs oar "
+    "pancreas polyp prostate ribs spine spleen stomach stroke thyroid trachea tumor tumors tumour "
+    "tumours uterus ventricle vertebra vertebrae vessel vessels whole_gland"
 )
+_PREDICTED = word_set(
+    "ai auto automatic inference nnunet output outputs pred predicted prediction predictions preds "
+    "prob probabilities probability probs result results uncertainty unet"
+)
+"""What programs make of a scan: as a channel it would tell a network the answer."""
 _CONTRASTS = frozenset(
     [
         *("adc", "arterial", "asl", "b", "b#", "blue", "bold", "c#", "cbf", "cbv", "ce"),
@@ -160,6 +93,13 @@ _CONTRASTS = frozenset(
     ]
 )
 """How contrasts are called, numbers written as #."""
+_VAGUE = word_set("b c# contrast delayed gradient in native opp out post pre t trace")
+"""Contrasts that may be visits, classes or anything, where they are called no more than so."""
+_VERSIONS = word_set(
+    "1st 2nd 3rd auto backup checked copy corrected draft edited final first initial junior manual "
+    "new old orig original refined reviewed revised second senior third updated"
+)
+"""What tells versions of a label, or whose it is, and not what it shows."""
 _SPLIT = f"name each scan and its label alike, as a case of its own; or {OWN_NAMES}"
 
 
@@ -168,6 +108,12 @@ class Doubt(NamedTuple):
 
     what: str
     remedy: str
+
+
+def is_contrast(folder: str) -> bool:
+    """Whether a folder's name is that of a contrast, and of nothing else: `T1`, `flair_images`."""
+    said = [word for word in words(folder) if word not in IMAGE_WORDS]
+    return bool(said) and all(_letters(word) in _CONTRASTS - _VAGUE for word in said)
 
 
 def doubts_of(made: Made) -> Iterator[Doubt]:
@@ -195,7 +141,7 @@ def _numbered_channels(made: Made) -> Doubt | None:
     keys = made.rule.keys
     if made.rule.kind == "suffix" and _is_nnunet(keys):
         return None
-    if _differ_by_number(keys, _COUNTED_CHANNELS):
+    if any(_uncounted(keys, _COUNTED_CHANNELS)):
         return _no_channels(made, "differ only by a number")
     return None
 
@@ -233,7 +179,11 @@ def _no_channels(made: Made, why: str) -> Doubt:
 def _labels_as_channels(made: Made) -> Doubt | None:
     """A channel whose name says that it is a label."""
     keys = made.rule.keys
-    said = [key for key in keys if len(keys) > 1 and is_label_name(key)]
+    said = [
+        key
+        for key in keys
+        if len(keys) > 1 and (is_label_name(key) or not _PREDICTED.isdisjoint(words(key)))
+    ]
     for image, _ in made.matched:
         for key in said:
             if key in image.parts:
@@ -294,15 +244,15 @@ def _raters(made: Made) -> Doubt | None:
             names = shown([f"{file.parent.name}/{file.name}" for file in label.files])
             what = f"{image.name} has labels of several raters ({names}): they are no classes"
             one = told[rated[0]]
-            in_name = one in label.parts[rated[0]][0].name.casefold()
-            glob = f"*{one}*" if in_name else f"{one}*/*"
+            glob = _glob_of(one, label.parts[rated[0]][0])
             return Doubt(what, f"choose one, as with --pattern '*|{glob}', or {OWN_NAMES}")
     return None
 
 
 def _numbered_classes(made: Made) -> Doubt | None:
     names = [name for name in made.classes if name != UNNAMED]
-    if not _differ_by_number(names, _COUNTED_CLASSES) and not _all_timed(names):
+    numbered = list(_uncounted(names, _COUNTED_CLASSES, anywhere=True))
+    if not (numbered and all(numbered)) and not _all_timed(names):
         return None
     _, label = next((i, m) for i, m in made.matched if len(m.parts) > 1 or len(made.matched) > 1)
     files = [file.name for file in label.files]
@@ -311,6 +261,23 @@ def _numbered_classes(made: Made) -> Doubt | None:
         f"{what}: they may be raters, visits or pieces, and are not taken for classes",
         f"name them after what they show (liver, spleen), or merge them, or {OWN_NAMES}",
     )
+
+
+def _versions(made: Made) -> Doubt | None:
+    """Labels before and after a correction, or of a first and a second reader."""
+    names = [name for name in made.classes if name != UNNAMED]
+    if len(names) < 2 or not all(_VERSIONS.issuperset(words(name)) for name in names):
+        return None
+    one, file = next((part, files[0]) for part, files in made.matched[0][1].parts.items())
+    return Doubt(
+        f"labels {shown(names)} may be versions or raters, and are not taken for classes",
+        f"choose one, as with --pattern '*|{_glob_of(class_of(one), file)}', or {OWN_NAMES}",
+    )
+
+
+def _glob_of(word: str, file: Path) -> str:
+    """What chooses the labels of a word: in their names, or in that of their folder."""
+    return f"*{word}*" if word in file.name.casefold() else f"{word}*/*"
 
 
 def _whole_and_parts(made: Made) -> Doubt | None:
@@ -340,6 +307,7 @@ DOUBTS: dict[str, Callable[[Made], Doubt | None]] = {
     "masks without the word as channels": _organs,
     "raters": _raters,
     "numbered classes": _numbered_classes,
+    "versions of a label": _versions,
     "a mask of everything beside masks of classes": _whole_and_parts,
 }
 
@@ -357,12 +325,36 @@ def _is_nnunet(keys: Sequence[str], most: int = 8) -> bool:
     return len(keys) <= most and list(keys) == [f"_{index:04d}" for index in range(len(keys))]
 
 
-def _differ_by_number(keys: Iterable[str], counted: frozenset[str]) -> bool:
-    """Whether each key has others that differ from it by a number, and is called as no counted."""
-    frames = Counter(_letters("_".join(map(_unlabelled, words(_plain(key))))) for key in keys)
-    called = {word for frame in frames for word in re.split(r"[#_]+", frame) if word}
-    numbered = all("#" in frame for frame in frames)
-    return bool(frames) and numbered and min(frames.values()) > 1 and called.isdisjoint(counted)
+def _uncounted(
+    keys: Iterable[str], counted: frozenset[str], *, anywhere: bool = False
+) -> Iterator[bool]:
+    """Of each set of keys that are alike but for numbers, whether nothing says what these count.
+
+    Args:
+        keys: Channels or classes.
+        counted: What may be counted.
+        anywhere: Whether any word of a key may say so, as in rib_left_1.
+    """
+    frames: dict[str, list[list[str]]] = {}
+    for key in keys:
+        parts = [_unlabelled(word) for word in words(_plain(key))]
+        frames.setdefault(_letters(" ".join(parts)), []).append(parts)
+    for alike in frames.values():
+        called = {
+            _called(alike[0], place)
+            for place, told in enumerate(zip(*alike, strict=True))
+            if len(set(told)) > 1
+        }
+        if anywhere:
+            called |= {re.split(r"\d", word)[0] for word in alike[0]}
+        yield len(alike) > 1 and called.isdisjoint(counted)
+
+
+def _called(parts: Sequence[str], place: int) -> str:
+    """What a number counts, by the word at it or before it: `t` of T1, `echo` of echo_1."""
+    word = re.split(r"\d", parts[place])[0]
+    before = parts[place - 1] if place and not word else ""
+    return word or ("" if _DIGITS.search(before) else before)
 
 
 def _unlabelled(word: str) -> str:

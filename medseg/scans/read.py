@@ -12,7 +12,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.alignment import align
 from medseg.scans.case import Case, Subject
-from medseg.scans.decode import Voxels, decode
+from medseg.scans.decode import Voxels, attempt, decode
 from medseg.scans.formats import (
     IMAGE_SUFFIXES,
     LOSSY_SUFFIXES,
@@ -20,6 +20,7 @@ from medseg.scans.formats import (
     shown_name,
     suffix_of,
 )
+from medseg.scans.marks import is_ours
 from medseg.scans.notes import Note
 from medseg.scans.rounding import stored_step
 from medseg.scans.sanitise import finite_image, whole_label
@@ -91,6 +92,13 @@ def _said(path: Path) -> list[Note]:
     return [Note(shown_name(path), what, detail) for what, detail in reading_notes(path)]
 
 
+def _made_by_us(path: Path) -> list[Note]:
+    """A prediction among labels would be learned as the truth."""
+    if not attempt(path, lambda _: is_ours(path)):
+        return []
+    return [Note(path.name, "a label that medseg itself predicted: was it corrected?")]
+
+
 def layer_count(case: Case) -> int:
     """How many layers the label of a case has; nothing is read."""
     if case.segments and case.labels:
@@ -120,10 +128,11 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
             for _ in range(layer_count(case) // len(case.labels)):
                 yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
             continue
+        own = _made_by_us(path)
         for layer in _layers_of(path, case):
             label, moved = align(path.name, layer, geometry, order=0)
             del layer
-            yield Layer(label[0], (*_said(path), *moved))
+            yield Layer(label[0], (*_said(path), *own, *moved))
 
 
 def _united(layers: Sequence[Layer]) -> Layer:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.errors import ScanError
-from medseg.scans.doubtful_labels import differing_channels, not_whole
+from medseg.scans.doubtful_labels import differing_channels, lost_in_rounding, not_whole
 from medseg.scans.notes import Note
 from medseg.scans.slabs import slabs
 
@@ -18,6 +18,8 @@ MAX_BROKEN = 0.5
 
 ROUNDING = 0.01
 """Label values this near to a whole number are that number, whatever they were stored as."""
+_NOISE = 1e-5
+"""Values of one class may differ by so much; 1/255 and 1/65535 are a mask's."""
 _MOST_ROUNDING = 0.25
 _HALF_A_STEP = 0.51
 
@@ -95,6 +97,8 @@ def whole_label(name: str, values: npt.NDArray[Any], step: float = 0.0) -> Label
     low, high = _range(name, layer)
     if layer.dtype.kind == "f":
         _check_whole(name, layer, (low, high), step)
+        if round(low) == round(high) and high - low > max(step, _NOISE):
+            raise lost_in_rounding(name, (low, high))
     dtype = _smallest(name, round(low), round(high))
     if layer.dtype == dtype:
         return layer

@@ -4,7 +4,8 @@ Their numbers follow the order in which segments were made, and differ from file
 are what the segments are.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,20 @@ from medseg.scans.decode import attempt
 from medseg.scans.formats import Format, format_of
 from medseg.scans.voxels import Segment, Voxels
 
-__all__ = ["Segment", "decode_segments", "segment_names"]
+__all__ = ["Segment", "decode_segments", "same_class", "segment_names"]
+
+_SEPARATORS = re.compile(r"[\s_-]+")
+
+
+def same_class(name: str) -> str:
+    """What two spellings of a segment's name have in common: `Left_Kidney` and `left kidney`."""
+    return " ".join(_SEPARATORS.sub(" ", name.casefold()).split()) or name
 
 
 def segment_names(path: Path) -> tuple[Segment, ...]:
     """The segments that a file's header names; nothing for a file that names none.
 
-    Several segments of one name are one class.
+    Several segments of one name are one class, however it is spelled (`same_class`).
 
     Raises:
         ScanError: If the header cannot be read.
@@ -64,8 +72,9 @@ def _read(path: Path, entry: Format, names: list[str], layered: bool) -> Voxels:
     if not segments:
         raise ScanError(path.name, "names no segments, as the others do", "name them all, or none")
     values, geometry = entry.module().read(path, colours=False)
-    _check(path.name, segments, names, len(values))
-    numbers = {segment: 1 + names.index(segment.name) for segment in segments}
+    known = {same_class(name): number for number, name in enumerate(names, start=1)}
+    _check(path.name, segments, known, len(values))
+    numbers = {segment: known[same_class(segment.name)] for segment in segments}
     if layered:
         masks = np.zeros((len(names), *geometry.size), np.uint8)
         for segment, number in numbers.items():
@@ -81,18 +90,21 @@ def _read(path: Path, entry: Format, names: list[str], layered: bool) -> Voxels:
     return Voxels(label, geometry)
 
 
-def _check(name: str, segments: Sequence[Segment], names: Sequence[str], layers: int) -> None:
+def _check(name: str, segments: Sequence[Segment], known: Mapping[str, int], layers: int) -> None:
     """Every segment is a class, in a layer that is there, with a value of its own."""
     taken: dict[tuple[int, int], str] = {}
     for segment in segments:
-        if segment.name not in names:
-            what = f"its segment '{segment.name}' is none of the classes {', '.join(names)}"
+        if same_class(segment.name) not in known:
+            what = f"its segment '{segment.name}' is none of the classes {', '.join(known)}"
             raise ScanError(name, what, "rename or remove it")
         if not 0 <= segment.layer < layers:
             what = f"its segment '{segment.name}' is in layer {segment.layer} of {layers}"
             raise ScanError(name, what, "save it again")
+        if segment.value == 0:
+            what = f"its segment '{segment.name}' has the value 0, which is that of nothing"
+            raise ScanError(name, what, "save it again")
         other = taken.setdefault((segment.layer, segment.value), segment.name)
-        if other != segment.name:
+        if same_class(other) != same_class(segment.name):
             what = f"its segments '{other}' and '{segment.name}' have the value {segment.value}"
             raise ScanError(name, f"{what} both", "save it again")
 

@@ -17,13 +17,22 @@ CASE_COLUMNS = (
     "scan", "id",
 )  # fmt: skip
 """What a column of cases may be called."""
+_NOTHING = frozenset(["", "nan", "none", "null", "n/a", "<na>", "#n/a"])
+"""How programs write a cell in which nothing stands."""
 
 
 class Row(NamedTuple):
-    """What a table says of one case: its name as written there, and the word beside it."""
+    """What a table says of one case.
+
+    Attributes:
+        case: Its name as written there.
+        value: The word beside it.
+        column: What the column of these words is called, in lower case; '' if nobody says.
+    """
 
     case: str
     value: str
+    column: str = ""
 
 
 def read_json(path: Path, subject: str) -> object:
@@ -38,9 +47,23 @@ def read_json(path: Path, subject: str) -> object:
     """
     text = _text(path, subject)  # its errors are no errors of JSON
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=each_once)
     except (ValueError, RecursionError) as error:
         raise SettingsError(subject, f"cannot be read as JSON ({error})", "mend the file") from None
+
+
+def each_once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; a name that comes twice would hide its first value.
+
+    Raises:
+        ValueError: If one does.
+    """
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:80]} is there twice")
+        found[name] = value
+    return found
 
 
 def read_csv(path: Path, subject: str, columns: Sequence[str], known: Known) -> list[Row]:
@@ -73,7 +96,8 @@ def read_csv(path: Path, subject: str, columns: Sequence[str], known: Known) -> 
             f"every line needs a case and its {columns[0]}, in two columns or under these names",
             f"begin it with the line case,{columns[0]}",
         )
-    return [Row(row[case], row[value]) for row in table[titled:]]
+    column = header[value] if titled else ""
+    return [Row(row[case], row[value], column) for row in table[titled:]]
 
 
 def own_names(rows: Sequence[Row], known: Known, subject: str) -> list[Row]:
@@ -95,10 +119,12 @@ def own_names(rows: Sequence[Row], known: Known, subject: str) -> list[Row]:
             f"{shown(strange)}",
             f"write names as the dataset has them, such as {known.names[0]}, or remove them",
         )
-    empty = [row.case for row in rows if not row.value]
+    empty = [row.case for row in rows if row.value.casefold() in _NOTHING]
     if empty:
         raise SettingsError(subject, f"says nothing of {shown(empty)}", "fill it in, or remove it")
-    return [Row(name, row.value) for row, name in zip(rows, found, strict=True) if name is not None]
+    return [
+        row._replace(case=name) for row, name in zip(rows, found, strict=True) if name is not None
+    ]
 
 
 def as_name(entry: object) -> str | None:

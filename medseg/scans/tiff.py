@@ -114,9 +114,11 @@ def _opened(path: Path) -> Generator[TiffPageSeries, None, None]:
         whole = [series for series in tiff.series if not _aside(series)]
         if len(whole) != 1:
             found = ", ".join("x".join(map(str, series.shape)) for series in whole[:4])
-            what = f"holds {len(whole)} images of different kinds ({found}), one can be read"
+            found += ", ..." * (len(whole) > 4)
+            what = f"holds {len(whole)} separate images ({found}), one can be read"
             what = what if whole else "holds no image"
-            raise ScanError(path.name, what, "save each as a file of its own")
+            remedy = "save each as a file of its own, or all as one array if they are slices"
+            raise ScanError(path.name, what, remedy if whole else _AGAIN)
         if tiff.is_ome and whole[0].kind != "ome":
             what = "its OME description speaks of pages in other files, or cannot be followed"
             raise ScanError(path.name, what, "export all pages into one file")
@@ -186,6 +188,13 @@ def _roles(name: str, series: TiffPageSeries) -> _Roles:
     if samples is not None and channels is not None:
         what = f"both channels and colours ({sizes}), one of both can be read"
         raise ScanError(name, what, "split it")
+    if samples == 0 and series.kind == "shaped" and _keyframe(series).extrasamples:
+        count = series.shape[0]
+        what = (
+            f"{count} planes ({sizes}), which may be {count} slices or channels, or else colours "
+            "with transparency, as tifffile calls them unasked"
+        )
+        raise ScanError(name, what, "save it with photometric='minisblack', or without alpha")
     if slices and series.kind == "shaped":
         _check_turned(name, series, slices[0], found)
     return _Roles(found["Y"], found["X"], slices[0] if slices else None, channels, samples)

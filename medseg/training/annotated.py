@@ -58,7 +58,7 @@ def _from_table(path: Path, plan: Plan, known: Known) -> dict[str, tuple[int, ..
         rows = [*_json_rows(read_json(path, subject), subject)]
     else:
         rows = read_csv(path, subject, _COLUMNS, known)
-    return {case: _others(text, plan, subject) for case, text in own_names(rows, known, subject)}
+    return {row.case: _others(row.value, plan, subject) for row in own_names(rows, known, subject)}
 
 
 def _json_rows(value: object, subject: str) -> Iterator[Row]:

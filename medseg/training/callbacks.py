@@ -1,27 +1,29 @@
 """What happens beside the training steps: progress, validation, the end."""
 
-import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from medseg.errors import TrainingError
 from medseg.progress import Progress
 from medseg.runs import Run
+from medseg.training.average import Average
 from medseg.training.schedule import Budget
+from medseg.training.stop import Stop
 from medseg.training.task import Task
 from medseg.training.validation import ValidationCase, Validator, mean_dice
 
 _LOG_EVERY = 10
 _PACE_AFTER = 20
-_CHECKPOINT_EVERY_S = 45.0
+_CHECKPOINT_EVERY_S = 30.0
+_CHECKPOINT_SHARE = 5.0
+"""Seconds of training for each that a checkpoint takes to write, should it take long."""
 _VALIDATION_SHARE = 0.04
 """Of the time so far, what validation during training may have taken."""
 _FIRST_VALIDATION = 0.1
@@ -34,35 +36,24 @@ _ALL_METRICS = 1.15
 
 
 class Ending(Callback):
-    """Ends the training when its budget is used, or at Ctrl-C after the step that runs.
+    """Ends the training when its budget is used, or after the step in which a signal asked for it.
 
-    Attributes:
-        interrupted: Whether Ctrl-C ended it.
+    Args:
+        budget: How long.
+        stop: Hears signals.
     """
 
-    def __init__(self, budget: Budget) -> None:
-        self.interrupted = False
-        self._budget = budget
+    def __init__(self, budget: Budget, stop: Stop) -> None:
+        self._budget, self._stop = budget, stop
+
+    def on_train_start(self, *_: Any, **__: Any) -> None:
+        """Lightning's own answer to SIGTERM saves nothing."""
+        self._stop.hear_alone()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Stop in time."""
-        if self.interrupted or self._budget.position(trainer.global_step) >= 1:
+        if self._stop.asked or self._budget.position(trainer.global_step) >= 1:
             trainer.should_stop = True
-
-    @contextmanager
-    def on_interrupt(self) -> Generator[None, None, None]:
-        """Within, the first Ctrl-C asks for an end; the second is as everywhere."""
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            self.interrupted = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 class Checkpoint(Callback):
@@ -75,16 +66,23 @@ class Checkpoint(Callback):
     def __init__(self, run: Run) -> None:
         self._run = run
         self._last = time.monotonic()
+        self._took_s = 0.0
         self._saved = False
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """Save now and then, and at the end: later hooks replace the weights by their average."""
-        if trainer.should_stop or time.monotonic() - self._last > _CHECKPOINT_EVERY_S:
-            trainer.save_checkpoint(self._run.checkpoint)
-            self._last = time.monotonic()
-            if not self._saved:
-                self._run.become_latest()
-            self._saved = True
+        every_s = max(_CHECKPOINT_EVERY_S, _CHECKPOINT_SHARE * self._took_s)
+        if trainer.should_stop or time.monotonic() - self._last > every_s:
+            self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        began = time.monotonic()
+        trainer.save_checkpoint(self._run.checkpoint)
+        self._last = time.monotonic()
+        self._took_s = self._last - began
+        if not self._saved:
+            self._run.become_latest()
+        self._saved = True
 
 
 class Display(Callback):
@@ -157,7 +155,7 @@ class Monitor(Callback):
 
     Args:
         validator: Scores cases with the task's network.
-        averaging: Holds the averaged weights.
+        average: Puts itself in the place of the weights.
         budget: Told what the last validation will take.
         on_best: Called, with the averaged weights in place, when the mean Dice was never higher.
         display: Told the Dice.
@@ -166,12 +164,12 @@ class Monitor(Callback):
     def __init__(
         self,
         validator: Validator,
-        averaging: EMAWeightAveraging,
+        average: Average,
         budget: Budget,
         on_best: Callable[[], None],
         display: Display,
     ) -> None:
-        self._validator, self._averaging, self._budget = validator, averaging, budget
+        self._validator, self._average, self._budget = validator, average, budget
         self._on_best, self._display = on_best, display
         self._subset: tuple[ValidationCase, ...] = validator.cases[:1]
         self._case_s = 0.0
@@ -200,7 +198,7 @@ class Monitor(Callback):
             return
         assert isinstance(pl_module, Task)
         first = not self._case_s
-        with self._averaged(trainer, pl_module):
+        with self._averaged(pl_module):
             dice = self._score()
             mean = sum(dice.values()) / max(len(dice), 1)
             if first:
@@ -215,15 +213,14 @@ class Monitor(Callback):
         self._display.dice = f", Dice {mean:.3f}"
 
     @contextmanager
-    def _averaged(self, trainer: lightning.Trainer, task: Task) -> Generator[None, None, None]:
-        """Exchange the weights by their average; the callback's own hooks do it."""
-        self._averaging.on_validation_epoch_start(trainer, task)
-        task.network.eval()
-        try:
-            yield
-        finally:
-            task.network.train()
-            self._averaging.on_validation_epoch_end(trainer, task)
+    def _averaged(self, task: Task) -> Generator[None, None, None]:
+        """The network as it would predict now."""
+        with self._average.swapped():
+            task.network.eval()
+            try:
+                yield
+            finally:
+                task.network.train()
 
     def _score(self) -> dict[str, float]:
         """Mean Dice per class; learns what a case costs, and what all of them will."""

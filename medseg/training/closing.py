@@ -19,15 +19,12 @@ from medseg.training.record import read_records
 from medseg.training.segmentation import Segmentation
 
 
-def close_run(
-    done: Segmentation, problems: Sequence[Problem], interrupted: bool, progress: Progress
-) -> None:
+def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progress) -> None:
     """Validate, report.
 
     Args:
         done: With its model saved.
         problems: Cases that were left out; listed last.
-        interrupted: Whether it ended early.
         progress: Gets the table of scores.
     """
     scores = _score(done, progress)
@@ -36,7 +33,7 @@ def close_run(
     progress.table(*summary_table(summary))
     content = ReportContent(
         title=done.loop.run.folder.resolve().name,
-        facts=_facts(done, interrupted),
+        facts=_facts(done),
         curves=_curves(done),
         summary=summary,
         examples=_examples(done, summary),
@@ -50,7 +47,7 @@ def close_run(
     )
     if done.loop.run.folder.parent != Path("runs"):
         progress.note(f"to predict with it: --model {done.loop.run.folder}")
-    if interrupted:
+    if done.loop.stop.asked:
         progress.note(f"stopped early; to go on: --resume --output {done.loop.run.folder}")
     for problem in problems:
         progress.warn(f"left out: {problem}")
@@ -72,7 +69,7 @@ def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
     return [score for index in sorted(scores) for score in scores[index]]
 
 
-def _facts(done: Segmentation, interrupted: bool) -> tuple[tuple[str, str], ...]:
+def _facts(done: Segmentation) -> tuple[tuple[str, str], ...]:
     records = read_records(done.loop.run.metrics)
     steps = str(int(records[-1]["step"])) if records else "0"
     name = done.card.network.network or done.card.network.encoder
@@ -86,7 +83,7 @@ def _facts(done: Segmentation, interrupted: bool) -> tuple[tuple[str, str], ...]
             f"{len(done.data.training)} to learn from, {len(done.data.validation)} to validate",
         ),
         ("network", f"{name}, {done.card.network.head}, {weights / 1e6:.2f} M parameters"),
-        ("steps", steps + (" (interrupted)" if interrupted else "")),
+        ("steps", steps + (" (interrupted)" if done.loop.stop.asked else "")),
         ("device", f"{done.loop.device}, {torch.get_num_threads()} threads"),
     )
 

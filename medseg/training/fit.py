@@ -1,6 +1,6 @@
 """One training from settings to report."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medseg.errors import MachineError, MedsegError, SettingsError, TrainingError
+from medseg.errors import MachineError, MedsegError, SettingsError, Stopped, TrainingError
 from medseg.files import append_line, machine_error, write_text
 from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
@@ -19,9 +19,10 @@ from medseg.patches.torchio_transform import build_transforms
 from medseg.plan.classes import class_weights
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
+from medseg.plan.rules import planned_steps
 from medseg.prepare.prepared import unannotated_sets
 from medseg.progress import Logged, Progress, one_line
-from medseg.runs import ModelCard, Run, latest_run
+from medseg.runs import ModelCard, Run, State, latest_run
 from medseg.training.closing import close_run
 from medseg.training.data import (
     DEMO,
@@ -31,13 +32,15 @@ from medseg.training.data import (
     prepare_data,
     survey,
 )
-from medseg.training.loop import Begun, Loop, read_checkpoint
+from medseg.training.going_on import ignored, settings_to_go_on, settings_to_start_again
+from medseg.training.loop import Loop, ResumePoint, read_checkpoint
 from medseg.training.losses import build_loss
 from medseg.training.parts import Parts
 from medseg.training.pretraining import pretrain
 from medseg.training.schedule import Budget
 from medseg.training.segmentation import Segmentation
 from medseg.training.start import initial_learner, network_choice
+from medseg.training.stop import Stop
 from medseg.training.task import Learner
 from medseg.types import Labels
 
@@ -45,25 +48,37 @@ _DEMO_BUDGET = timedelta(minutes=3)
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What a new run and a resumed one have in common."""
+class _Ready:
+    """A training that can take its first step, or its next.
+
+    Attributes:
+        run: Its folder.
+        hparams: Its settings.
+        found: Its cases.
+        plan: What will be done.
+        network: To learn.
+        resumed: Where it goes on; None for a new one.
+    """
 
     run: Run
     hparams: HParams
     found: Survey
     plan: Plan
     network: Learner
-    begun: Begun | None = None
+    resumed: ResumePoint | None = None
 
 
-def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
+def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[str] = ()) -> Path:
     """Train a model.
 
     Args:
-        hparams: What to do; with `resume` only `output` and `device` count, the rest is as the run
-            began.
-        resume: Go on with the run in `output`, or the newest.
+        hparams: What to do; with `resume` the settings are those of the run, `output` and `device`
+            apart.
+        resume: Go on with the run in `output`, or the newest. One that ended before its first
+            checkpoint starts again.
         progress: Told everything a person should know.
+        given: Names of settings that were typed for this very start: with `resume` they say where
+            the data lies now, and how long the run shall be.
 
     Returns:
         The run folder.
@@ -72,42 +87,58 @@ def train(hparams: HParams, resume: bool, progress: Progress) -> Path:
         MedsegError: If it cannot start.
         TrainingError: If it fails later.
         MachineError: If the machine fails, whenever.
+        Stopped: If a queue ends it.
     """
     device = pick_device(hparams.device)
-    start = _resume(hparams, progress) if resume else _begin(hparams, device, progress)
-    run, plan = start.run, start.plan
-    progress = Logged(progress, run.log)
-    with _undone(run):
-        data = _prepare(start, progress)
-    # From here on memory is taken and freed by the same steps; reading scans gave it all back.
-    keep_freed_memory()
-    with _failures(device, run):
-        write_text(run.split, data.parts.model_dump_json(indent=2))
-        budget = _budget(start.hparams, plan)
-        loop = Loop(
-            run,
-            start.hparams,
-            plan,
-            start.network,
-            _loss(start, data),
-            data.training,
-            budget,
-            torch.device(device),
-            start.begun,
-        )
-        problems = (*start.found.problems, *data.problems)
-        if isinstance(start.network, MaskedAutoencoder):
-            pretrain(loop, start.network, data, problems, progress)
-        else:
-            card = ModelCard(
-                plan=plan,
-                network=network_choice(start.hparams),
-                channel_rule=start.found.channel_rule,
-            )
-            segmentation = Segmentation(loop, start.network, card, data)
-            interrupted = segmentation.train(progress)
-            close_run(segmentation, problems, interrupted, progress)
+    run = Run(hparams.output or latest_run(Path("runs"))) if resume else _new_run(hparams)
+    goes_on = resume and run.state is State.BEGUN
+    if resume:
+        hparams = _settings_of(run, hparams, given, progress)
+    stop = Stop(str(run.folder))
+    with stop.heard(), run.held() if goes_on else run.begun():
+        with _undone(run):
+            ready = (_resume if goes_on else _begin)(run, hparams, device, progress)
+            progress = Logged(progress, run.log)
+            data = _prepare(ready, progress)
+        # From here on memory is taken and freed by the same steps; reading scans gave it all back.
+        keep_freed_memory()
+        with _failures(device, run):
+            _learn(ready, data, torch.device(device), stop, progress)
     return run.folder
+
+
+def _learn(
+    ready: _Ready, data: TrainingData, device: torch.device, stop: Stop, progress: Progress
+) -> None:
+    """Every step, and the report."""
+    run, plan, network = ready.run, ready.plan, ready.network
+    write_text(run.split, data.parts.model_dump_json(indent=2))
+    plan.save(run.plan)
+    _resolved(ready.hparams, plan).save(run.hparams)
+    loop = Loop(
+        run=run,
+        hparams=ready.hparams,
+        plan=plan,
+        network=network,
+        loss=_loss(ready, data),
+        cases=data.training,
+        budget=_budget(ready.hparams, plan),
+        device=device,
+        stop=stop,
+        resumed=ready.resumed,
+    )
+    problems = (*ready.found.problems, *data.problems)
+    if isinstance(network, MaskedAutoencoder):
+        pretrain(loop, network, data, problems, progress)
+        return
+    card = ModelCard(
+        plan=plan,
+        network=network_choice(ready.hparams),
+        channel_rule=ready.found.channel_rule,
+    )
+    segmentation = Segmentation(loop, network, card, data)
+    segmentation.train(progress)
+    close_run(segmentation, problems, progress)
 
 
 def prepared_in(run: Run) -> Path:
@@ -115,29 +146,36 @@ def prepared_in(run: Run) -> Path:
     return run.folder.parent / "prepared"
 
 
-def _prepare(start: _Start, progress: Progress) -> TrainingData:
-    progress.table(*plan_table(start.plan))
-    folder, resumed = prepared_in(start.run), start.begun is not None
-    data = prepare_data(start.found, start.plan, start.hparams, folder, progress, resumed=resumed)
-    if len(start.found.cases) == 1:
+def _prepare(ready: _Ready, progress: Progress) -> TrainingData:
+    progress.table(*plan_table(ready.plan))
+    folder, resumed = prepared_in(ready.run), ready.resumed is not None
+    data = prepare_data(ready.found, ready.plan, ready.hparams, folder, progress, resumed=resumed)
+    if len(ready.found.cases) == 1:
         progress.warn("one case: it is validated on itself, so its scores say nothing of new scans")
     return data
 
 
-def _loss(start: _Start, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
-    if start.hparams.pretrain:
+def _loss(ready: _Ready, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
+    if ready.hparams.pretrain:
         return lambda output, _: masked_l1(output)
-    plan = start.plan
+    plan = ready.plan
     return build_loss(
-        start.hparams.loss,
+        ready.hparams.loss,
         plan.task,
         with_background=not plan.has_background,
-        class_weights=class_weights(plan.class_names, start.hparams.class_weights),
+        class_weights=class_weights(plan.class_names, ready.hparams.class_weights),
         hidden=unannotated_sets(data.training) if plan.task == "multiclass" else (),
     )
 
 
-def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
+def _new_run(hparams: HParams) -> Run:
+    source = hparams.images or hparams.data
+    return Run.named(
+        hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
+    )
+
+
+def _begin(run: Run, hparams: HParams, device: str, progress: Progress) -> _Ready:
     if hparams.deterministic and device.startswith("cuda"):
         raise SettingsError(
             f"deterministic = True, device = {device}",
@@ -149,49 +187,74 @@ def _begin(hparams: HParams, device: str, progress: Progress) -> _Start:
     if hparams.data == DEMO and hparams.images is None and not timed:
         progress.note(f"the demo trains for {_DEMO_BUDGET}; --time-budget sets another length")
         hparams = hparams.model_copy(update={"time_budget": _DEMO_BUDGET})
-    source = hparams.images or hparams.data
-    run = Run.create(
-        hparams.output, f"{source.resolve().name}-{hparams.dim}d-{_network_name(hparams)}"
-    )
-    with _undone(run):
-        found = survey(hparams, prepared_in(run), Logged(progress, run.log))
-        plan = plan_training(found, hparams, device)
-        network = initial_learner(hparams, plan, Logged(progress, run.log))
-        plan.save(run.plan)
-        _resolved(hparams, plan).save(run.hparams)
-    return _Start(run, hparams, found, plan, network)
+    # As asked: should it die before the first step, it is planned anew from them.
+    hparams.save(run.hparams)
+    found = survey(hparams, prepared_in(run), Logged(progress, run.log))
+    plan = plan_training(found, hparams, device)
+    network = initial_learner(hparams, plan, Logged(progress, run.log))
+    return _Ready(run, hparams, found, plan, network)
 
 
-def _resume(hparams: HParams, progress: Progress) -> _Start:
-    run = Run(hparams.output or latest_run(Path("runs")))
-    if not run.checkpoint.is_file():
-        raise SettingsError(
-            f"output = {run.folder}", "holds no run to resume", "leave out --resume"
-        )
-    asked, hparams = hparams, HParams.load(run.hparams)
+def _settings_of(run: Run, asked: HParams, given: Collection[str], progress: Progress) -> HParams:
+    """The settings of a run that goes on, or starts again as it learned nothing."""
+    subject = f"output = {run.folder}"
+    if run.state is State.KEPT:
+        what = f"holds a model, but no {run.checkpoint.name} to go on from"
+        raise SettingsError(subject, what, f"start another run with --pretrained {run.folder}")
+    if not run.hparams.is_file():
+        raise SettingsError(subject, "holds no run to resume", "leave out --resume")
+    kept = HParams.load(run.hparams)
+    if run.state is State.DEAD:
+        progress.note(f"{run.folder} ended before its first checkpoint: it starts again")
+        return settings_to_start_again(kept, asked, given)
     progress.note(f"going on with {run.folder}, settings as it began")
-    ignored = _differing(asked, hparams)
-    if ignored:
-        progress.warn(f"ignored, since the run has settings of its own: {', '.join(ignored)}")
+    settings = settings_to_go_on(kept, asked, given)
+    if others := ignored(settings, asked):
+        progress.warn(f"ignored, since the run has settings of its own: {', '.join(others)}")
+    return settings
+
+
+def _resume(run: Run, hparams: HParams, device: str, progress: Progress) -> _Ready:
+    del device  # planned where it began
+    plan, parts = _planned(run)
+    steps, why = planned_steps(hparams, len(parts.training), plan.batch_size)
+    if steps != plan.steps:
+        reasons = {**plan.reasons, "steps": why}
+        plan = plan.model_copy(update={"steps": steps, "reasons": reasons})
+    resumed = read_checkpoint(run.checkpoint)
+    budget = _budget(hparams, plan)
+    budget.start(resumed.elapsed_s)
+    if budget.position(resumed.step) >= 1 and run.report.is_file():
+        raise SettingsError(
+            f"output = {run.folder}",
+            f"has used its budget of {_length(plan, hparams)}",
+            "make it longer with --steps or --time-budget, or start a new run without --resume",
+        )
+    source = hparams.images or hparams.data
+    if not source.exists():
+        name = "images" if hparams.images else "data"
+        what, remedy = "where its data lay, is gone", f"say with --{name} where it lies now"
+        raise SettingsError(f"{name} = {source}", what, remedy)
+    found = survey(hparams, prepared_in(run), progress, parts)
+    # What it learned is in the checkpoint; where it started from may be gone.
+    network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
+    return _Ready(run, hparams, found, plan, network, resumed)
+
+
+def _planned(run: Run) -> tuple[Plan, Parts]:
+    """What was decided when a run began."""
     try:
         plan = Plan.load(run.plan)
-        parts = Parts.model_validate_json(run.split.read_text(encoding="utf-8"))
+        return plan, Parts.model_validate_json(run.split.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise machine_error(error, str(run.folder)) or SettingsError(
             f"output = {run.folder}", f"its plan cannot be read ({reason})", "start a new run"
         ) from None
-    begun = read_checkpoint(run.checkpoint)
-    budget = _budget(hparams, plan)
-    budget.start(begun.elapsed_s)
-    if budget.position(begun.step) >= 1 and run.report.is_file():
-        raise SettingsError(
-            f"output = {run.folder}", "has used its budget", "start a new run without --resume"
-        )
-    found = survey(hparams, prepared_in(run), progress, parts)
-    # What it learned is in the checkpoint; where it started from may be gone.
-    network = initial_learner(hparams.model_copy(update={"pretrained": None}), plan, progress)
-    return _Start(run, hparams, found, plan, network, begun)
+
+
+def _length(plan: Plan, hparams: HParams) -> str:
+    return f"{plan.steps} steps" if plan.steps else f"{hparams.time_budget}"
 
 
 def _network_name(hparams: HParams) -> str:
@@ -202,17 +265,6 @@ def _network_name(hparams: HParams) -> str:
 def _budget(hparams: HParams, plan: Plan) -> Budget:
     seconds = hparams.time_budget.total_seconds() if hparams.time_budget else None
     return Budget(plan.steps, seconds)
-
-
-def _differing(asked: HParams, kept: HParams) -> list[str]:
-    """Settings that were asked for now and are others in the run."""
-    default = HParams()
-    names = set(HParams.model_fields) - {"output", "device"}
-    return sorted(
-        f"{name} = {value}"
-        for name in names
-        if (value := getattr(asked, name)) not in (getattr(kept, name), getattr(default, name))
-    )
 
 
 def _resolved(hparams: HParams, plan: Plan) -> HParams:
@@ -234,9 +286,14 @@ def _resolved(hparams: HParams, plan: Plan) -> HParams:
 
 @contextmanager
 def _undone(run: Run) -> Generator[None, None, None]:
-    """Whatever ends it before the first step leaves no run behind, so that it can be repeated."""
+    """Whatever ends it before the first step leaves no run behind, so that it can be repeated.
+
+    What a queue ends is to go on by itself, and leaves its settings.
+    """
     try:
         yield
+    except Stopped:
+        raise
     except BaseException:
         run.discard()
         raise

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
@@ -29,17 +30,19 @@ from medseg.plan.plan import Plan
 from medseg.prepare.prepared import StoredCase
 from medseg.progress import Progress
 from medseg.runs import Run
+from medseg.training.average import Average
 from medseg.training.callbacks import Checkpoint, Display, Ending
 from medseg.training.record import JsonLines, forget_after
 from medseg.training.schedule import Budget
+from medseg.training.stop import Stop
 from medseg.training.task import Learner, Optimisation, Task
 from medseg.types import Labels
 
 _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-class Begun(NamedTuple):
-    """A run that goes on: its checkpoint, the steps done and the seconds they took."""
+class ResumePoint(NamedTuple):
+    """Where a run goes on: its checkpoint, the steps done and the seconds they took."""
 
     checkpoint: Path
     step: int
@@ -59,7 +62,8 @@ class Loop:
         cases: To learn from.
         budget: How long.
         device: Where.
-        begun: What to go on from; None for a new run.
+        stop: Hears the signals that end it early.
+        resumed: What to go on from; None for a new run.
     """
 
     run: Run
@@ -70,34 +74,34 @@ class Loop:
     cases: Sequence[StoredCase]
     budget: Budget
     device: torch.device
-    begun: Begun | None
+    stop: Stop
+    resumed: ResumePoint | None
 
 
-Watch = Callable[[EMAWeightAveraging, Display], Sequence[Callback]]
+Watch = Callable[[Average, Display], Sequence[Callback]]
 """Callbacks that look at the average of the weights as training goes."""
 
 
-def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
-    """Train until the budget is used. Afterwards the network has the average of the weights.
+def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
+    """Train until the budget is used or `loop.stop` is asked; then the network is the average.
 
     A run that goes on and has used its budget already, as where the disk was full when the model
     was to be written, takes no further step.
 
-    Returns:
-        Whether Ctrl-C ended it early.
-
     Raises:
         TrainingError: If the loss is no longer a number.
     """
-    hparams, plan, budget, begun = loop.hparams, loop.plan, loop.budget, loop.begun
-    budget.start(begun.elapsed_s if begun else 0.0)
-    if begun:
-        forget_after(loop.run.metrics, begun.step)
-        if budget.position(begun.step) >= 1:
-            _take_average(loop.network, begun.checkpoint)
-            return False
-    averaging = EMAWeightAveraging(decay=hparams.ema_decay)
-    ending = Ending(budget)
+    hparams, plan, budget, resumed = loop.hparams, loop.plan, loop.budget, loop.resumed
+    elapsed_s = resumed.elapsed_s if resumed else 0.0
+    budget.start(elapsed_s)
+    if resumed:
+        forget_after(loop.run.metrics, resumed.step)
+        if budget.position(resumed.step) >= 1:
+            _take_average(loop.network, resumed.checkpoint)
+            return
+        # That of an end before: a run with a report and no steps left has nothing to do.
+        loop.run.report.unlink(missing_ok=True)
+    average = Average(loop.network, hparams.ema_decay)
     display = Display(progress, budget)
     task = Task(
         loop.network,
@@ -108,24 +112,22 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> bool:
         hparams.seed,
     )
     # In this order: the end is known, then the average is made, looked at and saved.
-    watching = watch(averaging, display)
-    callbacks = [ending, averaging, *watching, Checkpoint(loop.run), display]
+    watching = watch(average, display)
+    callbacks = [Ending(budget, loop.stop), average, *watching, Checkpoint(loop.run), display]
     transforms = build_transforms([(t.name, t.arguments) for t in hparams.extra_transforms])
     extra = TorchioTransforms(transforms, _network_spacing(plan), hparams.seed)
     sampler = PatchSampler(loop.cases, plan, hparams.seed)
-    loader = PatchLoader(
-        sampler, begun.step if begun else 0, transform=extra if transforms else None
-    )
-    with _quiet(), ending.on_interrupt(), loader:
+    first = resumed.step if resumed else 0
+    loader = PatchLoader(sampler, first, transform=extra if transforms else None)
+    with _quiet(), loader:
         trainer = _trainer(loop, callbacks)
-        budget.start(begun.elapsed_s if begun else 0.0)
-        checkpoint = begun.checkpoint if begun else None
+        budget.start(elapsed_s)
+        checkpoint = resumed.checkpoint if resumed else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
-    return ending.interrupted
 
 
 def _take_average(network: Learner, checkpoint: Path) -> None:
-    """Load what the averaging callback put in the place of a checkpoint's weights."""
+    """Load what `Average` put in the place of a checkpoint's weights."""
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     own = "network."
     network.load_state_dict(
@@ -133,7 +135,7 @@ def _take_average(network: Learner, checkpoint: Path) -> None:
     )
 
 
-def read_checkpoint(file: Path) -> Begun:
+def read_checkpoint(file: Path) -> ResumePoint:
     """How far a run came.
 
     Raises:
@@ -142,7 +144,7 @@ def read_checkpoint(file: Path) -> Begun:
     """
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
-        return Begun(file, int(stored["global_step"]), float(stored["elapsed_s"]))
+        return ResumePoint(file, int(stored["global_step"]), float(stored["elapsed_s"]))
     except (OSError, RuntimeError, EOFError, LookupError, UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise machine_error(error, str(file)) or SettingsError(
@@ -183,7 +185,8 @@ def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
         gradient_clip_val=hparams.gradient_clip,
         deterministic=hparams.deterministic,
         callbacks=list(callbacks),
-        plugins=[WholeCheckpoints()],
+        # Its own choice would leave signals to Slurm, where it is used.
+        plugins=[WholeCheckpoints(), LightningEnvironment()],
         logger=[
             JsonLines(loop.run.metrics, loop.budget),
             TensorBoardLogger(loop.run.folder, name="tensorboard", version=""),

@@ -66,7 +66,7 @@ def read_split(path: Path, known: Known, fold: int) -> OwnSplit:
         said = _Said(read_csv(path, subject, _COLUMNS, known))
     said = _by_side(said, subject, fold)
     parts: dict[str, str] = {}
-    for case, word in own_names(said.rows, known, subject):
+    for case, word, _ in own_names(said.rows, known, subject):
         if parts.setdefault(case, word) != word:
             raise SettingsError(
                 subject, f"puts {case} on two sides, {parts[case]} and {word}", "keep one"
@@ -105,11 +105,15 @@ def _by_side(said: _Said, subject: str, fold: int) -> _Said:
     folds = [int(match[1]) for match in numbers if match]
     if rows and len(folds) == len(rows):
         there = sorted(set(folds))
+        if there == [0, 1] and "fold" not in rows[0].column + rows[0].value.casefold():
+            called = f"column {rows[0].column}" if rows[0].column else "second column"
+            what = f"has only 0 and 1 in its {called}: which of them trains?"
+            raise SettingsError(subject, what, "write training or validation; or call it fold")
         if fold not in there or len(there) < 2:
             what = f"has the folds {', '.join(map(str, there))}, and fold = {fold}"
             raise SettingsError(subject, what, "set --fold to one of at least two")
         sides = [_VALIDATION if number == fold else _TRAINING for number in folds]
-        return _Said([Row(*pair) for pair in zip((r.case for r in rows), sides, strict=True)], True)
+        return _Said([Row(row.case, side) for row, side in zip(rows, sides, strict=True)], True)
     strange = [row.value for row in rows if row.value.casefold() not in _WORDS]
     if strange:
         what = f"'{strange[0]}' is no side of a split"
@@ -176,7 +180,8 @@ def _labelled(entries: Sequence[object]) -> list[Row]:
     for entry in entries:
         fields = lower_keys(cast("Fields", entry)) if isinstance(entry, dict) else {}
         case = as_name(fields)
-        part = next((as_name(fields[name]) for name in _COLUMNS if name in fields), None)
+        column = next((name for name in _COLUMNS if name in fields), "")
+        part = as_name(fields.get(column))
         if case is not None and part is not None:
-            rows.append(Row(case, part))
+            rows.append(Row(case, part, column))
     return rows

@@ -58,16 +58,18 @@ def pretrain(
         progress: Hears how it goes.
     """
     loop.budget.reserve(_CLOSING_S)
-    interrupted = optimise(loop, lambda *_: [], progress)
     run = loop.run
     name = loop.hparams.encoder
-    save_encoder(run.encoder, network, f"{name}, {loop.plan.dim}D, masked pretraining")
+    with loop.stop.patient(progress):
+        optimise(loop, lambda *_: [], progress)
+        save_encoder(run.encoder, network, f"{name}, {loop.plan.dim}D, masked pretraining")
+    loop.stop.end()
     held = _validate(loop, network, data)
     write_text(run.validation, f'{{"l1": {held.l1:.6f}, "trivial_l1": {held.trivial_l1:.6f}}}\n')
     losses = [record for record in read_records(run.metrics) if "loss" in record]
     content = PretrainingContent(
         title=run.folder.resolve().name,
-        facts=_facts(loop, data, held, interrupted),
+        facts=_facts(loop, data, held),
         curves=(Curve("loss", "loss", [r["step"] for r in losses], [r["loss"] for r in losses]),),
         examples=held.examples,
         reasons=tuple(loop.plan.reasons.items()),
@@ -80,7 +82,7 @@ def pretrain(
     )
     progress.note(f"pretrained in {loop.budget.elapsed_s / 60:.1f} minutes: {run.report}")
     progress.note(f"to train with it: --encoder {name} --pretrained {run.encoder}")
-    if interrupted:
+    if loop.stop.asked:
         progress.note(f"stopped early; to go on: --resume --output {run.folder}")
     for problem in problems:
         progress.warn(f"left out: {problem}")
@@ -127,9 +129,7 @@ def _example(output: Reconstruction, name: str) -> Restored:
     )
 
 
-def _facts(
-    loop: Loop, data: TrainingData, held: _Held, interrupted: bool
-) -> tuple[tuple[str, str], ...]:
+def _facts(loop: Loop, data: TrainingData, held: _Held) -> tuple[tuple[str, str], ...]:
     records = read_records(loop.run.metrics)
     steps = str(int(records[-1]["step"])) if records else "0"
     source: Path = loop.hparams.images or loop.hparams.data
@@ -143,6 +143,6 @@ def _facts(
             "restored",
             f"{held.l1:.3f} standard deviations off, where the mean is {held.trivial_l1:.3f}",
         ),
-        ("steps", steps + (" (interrupted)" if interrupted else "")),
+        ("steps", steps + (" (interrupted)" if loop.stop.asked else "")),
         ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
     )

@@ -32,25 +32,27 @@ class Segmentation:
         """Score the network as it is at any time."""
         self.validator = self._validator(self.network)
 
-    def train(self, progress: Progress) -> bool:
-        """Train, and save the model; after a Ctrl-C the best so far stays.
+    def train(self, progress: Progress) -> None:
+        """Train, and save the model; after an early end the best so far stays.
 
-        Returns:
-            Whether Ctrl-C ended it early.
+        Raises:
+            Stopped: If a queue asked for an end, once all is saved.
         """
-        interrupted = optimise(
-            self.loop,
-            lambda averaging, display: [
-                Monitor(self.validator, averaging, self.loop.budget, self._save, display)
-            ],
-            progress,
-        )
-        if not (interrupted and self.loop.run.model.exists()):
-            self._save()
+        loop = self.loop
+        with loop.stop.patient(progress):
+            optimise(
+                loop,
+                lambda average, display: [
+                    Monitor(self.validator, average, loop.budget, self._save, display)
+                ],
+                progress,
+            )
+            if not (loop.stop.asked and loop.run.model.exists()):
+                self._save()
+        loop.stop.end()
         # What is scored from now on is the model file: what a user will predict with.
-        saved, _ = load_model(self.loop.run.model)
-        self.validator = self._validator(saved.to(self.loop.device))
-        return interrupted
+        saved, _ = load_model(loop.run.model)
+        self.validator = self._validator(saved.to(loop.device))
 
     def _save(self) -> None:
         save_model(self.loop.run.model, self.network, self.card)

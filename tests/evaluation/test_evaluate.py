@@ -167,7 +167,25 @@ def test_a_reference_on_another_grid_is_brought_to_the_predictions(tmp_path):
     assert [row.dice.mean for row in summary.classes] == [1.0, 1.0]
     assert summary.scores[0].volume_ml == pytest.approx(4 * 5 * 3 * 3 / 1000)
     assert len(progress.said) == 1
-    assert progress.said[0].startswith("r.nii.gz: ")
+    assert progress.said[0].startswith("r: r.nii.gz: ")
+
+
+def test_what_happens_to_many_references_is_one_line(tmp_path):
+    for n in range(3):
+        write(tmp_path / "p" / f"{n}.nii.gz", label(0))
+        write(tmp_path / "r" / f"{n}.nii.gz", label(0), replace(GRID, spacing_mm=(1.0, 1.5, 1.9)))
+    progress = Warnings()
+    evaluate_folders(tmp_path / "p", tmp_path / "r", progress=progress)
+    (line,) = progress.said
+    assert "on another grid" in line
+    assert "3 cases, first 0" in line
+
+
+def test_a_folder_compared_with_itself_is_said(tmp_path):
+    write(tmp_path / "r" / "a.nii.gz", label(0))
+    progress = Warnings()
+    evaluate_folders(tmp_path / "r", tmp_path / "r", progress=progress)
+    assert [line for line in progress.said if "compared with itself" in line]
 
 
 def test_the_classes_have_the_datasets_names(tmp_path):

@@ -30,6 +30,10 @@ def pairs_of(root, predictions, references):
     [
         ("scan.nii.gz", "scan.nii.gz"),
         ("scan_seg.nii.gz", "scan.nii.gz"),
+        ("case_1.nii.gz", "case_001.nii.gz"),
+        ("p1/scan.nii.gz", "p1_scan.nii.gz"),
+        ("p1_scan.nii.gz", "labels/p1/scan_seg.nii.gz"),
+        ("Mu\u0308ller.nii.gz", "M\u00fcller.nii.gz"),
         ("Scan.NII.GZ", "scan.mha"),
         ("scan_seg.png", "label_scan.png"),
         ("scan_0000_seg.nii.gz", "scan.nii.gz"),

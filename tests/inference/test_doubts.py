@@ -54,6 +54,23 @@ def test_a_scan_is_not_doubted(image):
     assert doubts_of(image) == ()
 
 
+def test_a_scan_of_air_is_said_to_hold_nothing():
+    for modality in ("ct", "other"):
+        (line,) = doubts_of(noise() - 1010, plan=plan_for_tests(modality=modality))
+        assert line.startswith("scan.nii.gz: nothing but air in the scan: no value above -100")
+    assert doubts_of(noise() - 1010, plan=plan_for_tests(world=False)) == ()
+
+
+def test_a_scan_in_other_units_than_the_models_is_said():
+    body = 200 * noise() - 800
+    ct = plan_for_tests(modality="ct")
+    assert doubts_of(body, plan=ct) == ()
+    for image in (body + 1800, noise()):
+        (line,) = doubts_of(image, plan=ct)
+        assert "where the model's scans have air in Hounsfield units (below -500)" in line
+        assert doubts_of(image) == ()
+
+
 @pytest.mark.parametrize("spacing", [(10.0, 10.0, 10.0), (1.0, 1.0, 8.0), (1e-3, 1e-3, 1e-3)])
 def test_a_spacing_far_from_the_models_is_said(spacing):
     (line,) = doubts_of(noise(), Geometry(SIZE, spacing))

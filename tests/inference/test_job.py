@@ -15,6 +15,7 @@ from medseg.plan.plan import Plan
 from medseg.progress import Silent
 from medseg.scans.case import Case
 from medseg.scans.channels import ChannelRule
+from medseg.scans.marks import is_ours
 from medseg.scans.read import read_label_map, read_subject
 from medseg.scans.write import write_image, write_label_map
 
@@ -230,16 +231,18 @@ def test_unwritable_output_is_refused_before_work(here: Path):
 def test_probabilities_and_callbacks(here: Path, suffix: str, written: str):
     source = scan(here / f"a{suffix}", VOLUME if suffix == ".nrrd" else PHOTO)
     seen: list[Path] = []
-    run(
-        source,
-        save=["probabilities", "uncertainty"],
-        after={"overlay": lambda *result: seen.append(result[2])},
-    )
+
+    def overlay(_case: Case, _prediction: Prediction, path: Path) -> None:
+        seen.append(write_label_map(np.zeros(PHOTO.size, np.uint8), PHOTO, path))
+
+    run(source, save=["probabilities", "uncertainty"], after={"overlay": overlay})
     path = here / f"a_seg_probabilities{written}"
     assert read_subject(Case("p", (path,))).image.shape[0] == 2
     doubt = read_subject(Case("u", (here / f"a_seg_uncertainty{written}",))).image
     assert doubt.shape[0] == 1
     assert seen == [Path("a_seg_overlay.png")]
+    made = [*seen, *(here / f"a_seg_{what}{written}" for what in ("probabilities", "uncertainty"))]
+    assert all(map(is_ours, made))
 
 
 def test_extras_lie_where_the_scan_lies(here: Path):

@@ -143,7 +143,7 @@ def test_a_label_drawn_by_hand_is_not_replaced(here, output):
     folder = here / output if output else None
     drawn = here / "work" / ("a.nii.gz" if output == "work" else "a_seg.nii.gz")
     source = "new/a.nii.gz" if output == "work" else "a.nii.gz"
-    with pytest.raises(SettingsError, match="is there already, and no earlier mask of medseg"):
+    with pytest.raises(SettingsError, match="is there already, and was not made by medseg"):
         outputs(here / "work" / source, output=folder)
     drawn.write_bytes(MARK)
     (target,), problems = outputs(here / "work" / source, output=folder)
@@ -154,8 +154,21 @@ def test_a_label_drawn_by_hand_is_not_replaced(here, output):
 def test_nor_is_the_data_of_another_header(here):
     fill(here / "in", "a.mhd")
     fill(here / "out", "a.raw")
-    with pytest.raises(SettingsError, match="no earlier mask"):
+    with pytest.raises(SettingsError, match="was not made by medseg"):
         outputs(here / "in" / "a.mhd", output=here / "out")
+
+
+@pytest.mark.parametrize("extra", ["overlay", "uncertainty"])
+def test_nor_is_a_file_that_has_the_name_of_an_extra(here, extra):
+    suffix = ".png" if extra == "overlay" else ".nii.gz"
+    fill(here / "in", "a.nii.gz")
+    drawn = fill(here / "out", f"a_{extra}{suffix}") / f"a_{extra}{suffix}"
+    with pytest.raises(SettingsError, match="was not made by medseg"):
+        outputs(here / "in", output=here / "out", extras=(extra,))
+    drawn.write_bytes(MARK)
+    (target,), problems = outputs(here / "in", output=here / "out", extras=(extra,))
+    assert problems == []
+    assert target.extra(extra) == drawn
 
 
 def test_of_several_only_the_one_in_doubt_is_left_out(here):

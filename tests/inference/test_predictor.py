@@ -7,7 +7,8 @@ from subjects import oblique
 from torch import nn
 
 from medseg.errors import MedsegError, ScanError
-from medseg.inference.predictor import Predictor, load_predictor
+from medseg.inference.ensemble import load_predictor
+from medseg.inference.predictor import Predictor
 from medseg.networks.build import NetworkChoice, build_segmenter
 from medseg.prepare.pipeline import prepare
 from medseg.runs import ModelCard, save_model
@@ -103,7 +104,7 @@ def test_a_model_file_predicts_like_the_network_it_holds(case, dim, tmp_path):
     choice = NetworkChoice(encoder="convnext_micro", head="pointrend")
     card = ModelCard(plan=plan, network=choice, channel_rule=rule)
     save_model(tmp_path / "model.safetensors", network, card)
-    predictor, found = load_predictor(tmp_path, CPU)
+    predictor, found = load_predictor([tmp_path], CPU)
     assert found == rule
     np.testing.assert_array_equal(predictor.predict(case).label, expected.label)
     assert len(np.unique(expected.label)) > 1

@@ -1,6 +1,8 @@
 """Laws of the survey: each file is measured once, and a failing machine is no broken file."""
 
 import errno
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -10,10 +12,12 @@ import pytest
 from medseg.errors import MachineError, ScanError
 from medseg.measure import survey as room
 from medseg.measure.facts import case_facts
-from medseg.measure.survey import measure_cases
+from medseg.measure.held import Held
+from medseg.measure.survey import heaviness, measure_cases
 from medseg.progress import Silent
 from medseg.scans.case import Case
 from medseg.scans.read import read_subject
+from tests.scans.dicom.objects import save_series
 
 
 class Told(Silent):
@@ -71,6 +75,51 @@ def test_only_what_changed_is_read_again(cases, tmp_path, read):
     assert found.cases[3].label_values == ({0: 504},)
 
 
+def test_other_contents_of_the_same_size_and_times_are_read(cases, tmp_path):
+    """As when an archive is unpacked over an older one of itself."""
+    label = tmp_path / "a_seg.nii"
+    image = nib.load(cases[0].labels[0])
+    nib.save(image, label)
+    case = replace(cases[0], labels=(label,))
+    then = label.stat()
+    first, _ = measure_cases([case], tmp_path / "kept")
+    nib.save(nib.Nifti1Image(1 - np.asarray(image.dataobj), np.eye(4)), label)
+    os.utime(label, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert (label.stat().st_size, label.stat().st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+    second, _ = measure_cases([case], tmp_path / "kept")
+    (before,), (after,) = first.cases[0].label_values, second.cases[0].label_values
+    assert (after[0], after[1]) == (before[1], before[0])
+
+
+def test_files_that_change_while_they_are_read_leave_nothing_behind(cases, tmp_path, monkeypatch):
+    """What is read is of both, and must not be known as the facts of either."""
+
+    def read_and_replace(case: Case, with_label: bool = True):
+        found = read_subject(case, with_label)
+        if case.name == "b":
+            nib.save(nib.Nifti1Image(np.ones((9, 8, 7), np.uint8), np.eye(4)), case.labels[0])
+        return found
+
+    monkeypatch.setattr(room, "read_subject", read_and_replace)
+    held = Held()
+    found, (problem,) = measure_cases(cases, tmp_path / "kept", held=held)
+    assert (problem.name, len(found.cases)) == ("b", 7)
+    assert "changed while they were read" in problem.what
+    monkeypatch.setattr(room, "read_subject", read_subject)
+    again, problems = measure_cases(cases, tmp_path / "kept")
+    assert problems == ()
+    assert again.cases[1].label_values == ({1: 9 * 8 * 7},)
+
+
+def test_a_case_weighs_what_all_its_files_do(tmp_path):
+    """A series is many files, of which a case names the first."""
+    slices = save_series(tmp_path / "a", np.zeros((16, 16, 9), np.int16))
+    label = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.zeros((16, 16, 9), np.uint8), np.eye(4)), label)
+    weight = heaviness(Case("a", (slices[0],), (label, None)))
+    assert weight == 24 * sum(path.stat().st_size for path in (*slices, label))
+
+
 def test_damage_to_what_is_kept_costs_the_damaged_lines_only(cases, tmp_path, read):
     before = measure_cases(cases, tmp_path / "kept")
     facts = tmp_path / "kept" / "facts.jsonl"
@@ -82,6 +131,30 @@ def test_damage_to_what_is_kept_costs_the_damaged_lines_only(cases, tmp_path, re
     read.clear()
     assert measure_cases(cases, tmp_path / "kept") == before
     assert read == []
+
+
+def test_a_number_that_a_disk_got_wrong_is_measured_again(cases, tmp_path):
+    before = measure_cases(cases[:1], tmp_path / "kept")
+    facts = tmp_path / "kept" / "facts.jsonl"
+    content = facts.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(content), 30):
+        damaged = bytearray(content)
+        damaged[place] = ord("7") if content[place] != ord("7") else ord("3")
+        facts.write_bytes(damaged)
+        assert measure_cases(cases[:1], tmp_path / "kept") == before
+
+
+def test_what_is_kept_and_cannot_be_opened_is_not_absent(cases, tmp_path, monkeypatch):
+    """All cases would be read again, for one moment without a free file."""
+    measure_cases(cases[:1], tmp_path / "kept")
+
+    def fail(path: Path):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(MachineError, match="too many open files"):
+        measure_cases(cases[:1], tmp_path / "kept")
 
 
 def test_broken_cases_are_left_out_by_name_in_order_and_tried_again(cases, tmp_path, read):
@@ -122,7 +195,11 @@ def test_a_share_that_was_away_for_a_moment_costs_no_case(cases, tmp_path, monke
     assert (len(found.cases), problems) == (8, ())
 
 
-@pytest.mark.parametrize("wrapper", [RuntimeError, ScanError])
+def _refused(text: str) -> ScanError:
+    return ScanError(text, "is odd", "mend it")
+
+
+@pytest.mark.parametrize("wrapper", [RuntimeError, _refused])
 def test_a_wrapped_machine_failure_is_found(cases, tmp_path, monkeypatch, wrapper):
     def fail(case: Case, **_):
         try:
@@ -161,7 +238,7 @@ def test_a_full_disk_is_no_broken_case(cases, tmp_path, monkeypatch):
     open_file = Path.open
 
     def full(path: Path, *how, **more):
-        if path.parent.name == "kept":
+        if path.parent.name == "kept" and how[:1] == ("ab",):
             raise OSError(errno.ENOSPC, "No space left on device")
         return open_file(path, *how, **more)
 

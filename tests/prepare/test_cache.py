@@ -194,6 +194,21 @@ def test_two_runs_that_prepare_the_same_case_share_the_first_one_s_entry(
     assert list((folder / "parts").iterdir()) == []
 
 
+def test_files_that_change_while_they_are_read_are_prepared_under_no_name(
+    cases, tmp_path, monkeypatch
+):
+    def read_and_replace(case, with_label=True):
+        found = read_subject(case, with_label)
+        if case.name == "a":
+            save(case.images[0], found.image[0] + 1)
+        return found
+
+    monkeypatch.setattr(cache, "read_subject", read_and_replace)
+    stored, (problem,) = prepare_cases(cases, plan_for_tests(), tmp_path / "cache")
+    assert ([case.name for case in stored], problem.name) == (["sub/b"], "a")
+    assert "changed while they were read" in problem.what
+
+
 def test_several_masks_are_stored_as_they_would_be_prepared_together(cases, tmp_path):
     masks = []
     for index in (1, 2):

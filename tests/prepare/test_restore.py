@@ -23,7 +23,9 @@ def sure_logits(prepared, plan):
 
 def there_and_back(subject, plan):
     prepared = prepare(subject, plan)
-    return restore(sure_logits(prepared, plan), prepared.placement, plan)
+    return restore(
+        native_logits(sure_logits(prepared, plan), prepared.placement), prepared.placement, plan
+    )
 
 
 def dice(a, b):
@@ -55,7 +57,9 @@ def test_a_label_map_comes_back_exactly_from_all_48_orientations(geometry):
         prepared = prepare(subject, plan)
         np.testing.assert_array_equal(prepared.image, expected.image)
         np.testing.assert_array_equal(prepared.label, expected.label)
-        restored = restore(sure_logits(prepared, plan), prepared.placement, plan)
+        restored = restore(
+            native_logits(sure_logits(prepared, plan), prepared.placement), prepared.placement, plan
+        )
         assert restored.dtype == np.int32
         np.testing.assert_array_equal(
             restored, orientation.apply(np.where(inside, canonical.label[0], 0))
@@ -104,7 +108,9 @@ def test_a_volume_walked_by_slices_keeps_them():
     plan = plan_for_tests(dim=2, slice_axis=2, spacing_mm=(0.7, 0.7, 1.0))
     prepared = prepare(subject_for_tests(label, geometry), plan)
     assert prepared.placement.size == (64, 69, 5)
-    restored = restore(sure_logits(prepared, plan), prepared.placement, plan)
+    restored = restore(
+        native_logits(sure_logits(prepared, plan), prepared.placement), prepared.placement, plan
+    )
     for value in (1, 2):
         assert dice(restored == value, label[0] == value) >= 0.98
 
@@ -121,29 +127,35 @@ def random_case(task="multiclass"):
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
 def test_slabs_change_nothing(monkeypatch, task):
     logits, placement, plan = random_case(task)
-    whole = restore(logits, placement, plan)
-    likely = restore_probabilities(logits, placement, plan)
+    whole = restore(native_logits(logits, placement), placement, plan)
+    likely = restore_probabilities(native_logits(logits, placement), placement, plan)
     monkeypatch.setattr(sampling, "_SLAB_ELEMENTS", 500)
     parts = [part.shape[1] for _, part in native_logits(logits, placement)]
     assert len(parts) > 3
-    np.testing.assert_array_equal(restore(logits, placement, plan), whole)
-    np.testing.assert_allclose(restore_probabilities(logits, placement, plan), likely, atol=1e-6)
+    np.testing.assert_array_equal(restore(native_logits(logits, placement), placement, plan), whole)
+    np.testing.assert_allclose(
+        restore_probabilities(native_logits(logits, placement), placement, plan), likely, atol=1e-6
+    )
 
 
 def test_probabilities_agree_with_the_label_map():
     logits, placement, plan = random_case()
-    likely = restore_probabilities(logits, placement, plan)
+    likely = restore_probabilities(native_logits(logits, placement), placement, plan)
     assert likely.dtype == np.float32
     assert likely.shape == (3, *placement.native.size)
     np.testing.assert_allclose(likely.sum(axis=0), 1, atol=1e-6)
-    np.testing.assert_array_equal(likely.argmax(axis=0) + 4, restore(logits, placement, plan))
+    np.testing.assert_array_equal(
+        likely.argmax(axis=0) + 4, restore(native_logits(logits, placement), placement, plan)
+    )
     assert (placement.orientation.apply(likely)[0, 0] == 1).all()
 
 
 def test_multilabel_probabilities_agree_with_the_masks():
     logits, placement, plan = random_case("multilabel")
-    likely = restore_probabilities(logits, placement, plan)
-    np.testing.assert_array_equal(likely > 0.5, restore(logits, placement, plan))
+    likely = restore_probabilities(native_logits(logits, placement), placement, plan)
+    np.testing.assert_array_equal(
+        likely > 0.5, restore(native_logits(logits, placement), placement, plan)
+    )
     assert (placement.orientation.apply(likely)[:, 0] == 0).all()
 
 

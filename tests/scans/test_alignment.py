@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medseg.errors import ScanError
-from medseg.geometry import Geometry
+from medseg.geometry import Geometry, Orientation
 from medseg.scans.alignment import align, label_on
 from medseg.scans.decode import Voxels
 from tests.grids import SOME_ORIENTATIONS, grid
@@ -129,6 +129,20 @@ def test_a_label_that_the_identity_places_is_told_to_take_the_image_s_header():
     image = Geometry(IMAGE.size, (0.8, 0.8, 2.0), (-120.0, -100.0, 300.0))
     said = refused(ball(), Geometry(IMAGE.size), image)
     assert "it states no more than the identity" in said
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.2, 1.5)])
+def test_a_size_shared_with_the_identity_is_no_position_however_much_it_covers(spacing):
+    """A program that knew no position wrote one side: to move by it would shift the label."""
+    one = replace(IMAGE, spacing_mm=spacing, origin=(2.0, -3.0, 1.0))
+    identity = Geometry(IMAGE.size)
+    said = refused(ball(), identity, one)
+    assert "has the first image's size" in said
+    assert "it states no more than the identity: if both are one grid, copy" in said
+    assert "the first image states no more than the identity" in refused(ball(), one, identity)
+    turned = identity.reoriented(Orientation((0, 1, 2), (True, True, False)))
+    found, _ = label_on("l", ball(), turned, identity)
+    np.testing.assert_array_equal(found, ball()[::-1, ::-1])
 
 
 def test_marks_that_mostly_lie_outside_are_refused_with_their_count():

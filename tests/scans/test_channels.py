@@ -50,6 +50,16 @@ def test_inputs_are_grouped_by_suffix(tmp_path):
     assert any("_0001" in problem.what for problem in wrong)
 
 
+def test_inputs_are_grouped_by_name_across_folders(tmp_path):
+    fill(tmp_path, "T1/p1.nii.gz", "T1/p2_T1.nii.gz", "flair/p1.nii.gz", "flair/p2_flair.nii.gz")
+    rule = ChannelRule(kind="outer", keys=("flair", "t1"))
+    cases, wrong = grouped([str(tmp_path)], rule, 2)
+    assert wrong == []
+    files = {"p1": ["p1.nii.gz", "p1.nii.gz"], "p2": ["p2_flair.nii.gz", "p2_T1.nii.gz"]}
+    assert names_of(cases) == files
+    assert [[path.parent.name for path in case.images] for case in cases] == [["flair", "T1"]] * 2
+
+
 @pytest.mark.parametrize("named", [[""], ["p1", "p2"], ["p1/*", "p2/*"], ["p*"]])
 def test_inputs_are_grouped_by_folder(tmp_path, named):
     fill(tmp_path, *[f"p{n}/p{n}_{what}.nii.gz" for n in (1, 2) for what in ("t1", "FLAIR")])
@@ -69,23 +79,21 @@ def test_a_case_folder_may_hold_other_files(tmp_path):
 
 
 LAYOUTS_OF_CHANNELS = {
-    "p{}/images/p{}_{}.png": "p{}/labels/p{}.png",
-    "p{}/p{}_{}.png": "p{}/p{}_seg.png",
-    "images/p{}/p{}_{}.png": "labels/p{}.png",
-    "images/p{}/scans/{}.png": "labels/p{}.png",
-    "images/site/p{}_{}.png": "labels/site/p{}.png",
-    "images/p{}_mri/{}.png": "labels/p{}.png",
+    "p{n}/images/p{n}_{c}.png": "p{n}/labels/p{n}.png",
+    "p{n}/p{n}_{c}.png": "p{n}/p{n}_seg.png",
+    "images/p{n}/p{n}_{c}.png": "labels/p{n}.png",
+    "images/p{n}/scans/{c}.png": "labels/p{n}.png",
+    "images/site/p{n}_{c}.png": "labels/site/p{n}.png",
+    "images/p{n}_mri/{c}.png": "labels/p{n}.png",
+    "images/{c}/p{n}.png": "labels/p{n}.png",
+    "{c}/p{n}_{c}.png": "labels/p{n}.png",
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS_OF_CHANNELS)
 def test_what_trains_is_read_alike_in_prediction(tmp_path, layout):
-    images = [
-        layout.replace("{}", str(n), layout.count("{}") - 1).format(channel)
-        for n in (1, 2, 3)
-        for channel in ("flair", "t1")
-    ]
-    labels = [LAYOUTS_OF_CHANNELS[layout].replace("{}", str(n)) for n in (1, 2, 3)]
+    images = [layout.format(n=n, c=channel) for n in (1, 2, 3) for channel in ("flair", "t1")]
+    labels = [LAYOUTS_OF_CHANNELS[layout].format(n=n) for n in (1, 2, 3)]
     dataset = discover(fill(tmp_path, *images, *labels))
     assert [len(case.images) for case in dataset.cases] == [2, 2, 2]
     files = [str(tmp_path / name) for name in images]

@@ -82,11 +82,11 @@ def test_gray_palettes_and_single_bits_are_gray_values(tmp_path, suffix):
 
 
 def test_a_label_in_colour_is_one_layer_only_if_its_channels_agree(tmp_path):
-    gray = RANDOM.integers(0, 255, (4, 5, 1), dtype=np.uint8)
+    gray = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
     same = photo(tmp_path / "same.png", gray.repeat(3, axis=2))
     np.testing.assert_array_equal(read_label_map(same)[0][:, :, 0].T, gray[..., 0])
     colours = photo(tmp_path / "colours.png", np.concatenate([gray, gray, 255 - gray], axis=2))
-    with pytest.raises(ScanError, match=r"3 channels that differ: .* of 19 colours .*; save one"):
+    with pytest.raises(ScanError, match=r"3 channels that differ: .* of 20 colours .*; save one"):
         read_label_map(colours)
 
 
@@ -275,3 +275,19 @@ def test_shear_is_read(tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((5, 4, 3), np.int16), geometry.affine), tmp_path / "a.nii")
     found = read_subject(Case("case", (tmp_path / "a.nii",))).geometry
     np.testing.assert_allclose(found.affine, geometry.affine, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "command"),
+    [
+        (b"/annex/objects/MD5E-s1--0.nii.gz\n", "git annex get"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+    ],
+)
+def test_data_that_is_not_there_is_no_damaged_file(tmp_path, content, command):
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(ScanError, match=f"is a pointer to data that is absent.*{command}"):
+        decoding.decode(tmp_path / "a.nii.gz")
+    (tmp_path / "b.nii.gz").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ScanError, match=r"is a link whose target is absent.*git annex get"):
+        decoding.decode_header(tmp_path / "b.nii.gz")

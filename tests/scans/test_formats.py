@@ -1,10 +1,12 @@
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from medseg.errors import ScanError
+from medseg.errors import MachineError, ScanError
 from medseg.scans.dicom.header import SUFFIXES as DICOM_SUFFIXES
 from medseg.scans.formats import (
     FORMATS,
@@ -99,3 +101,17 @@ def test_the_data_file_is_found_in_another_case(tmp_path, suffix):
     (data,) = set(tmp_path.iterdir()) - {path}
     shouted = data.rename(data.with_name(data.name.upper()))
     assert files_of(path) == (path, shouted)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])
+def test_a_file_that_the_machine_cannot_open_is_not_passed_over(tmp_path, monkeypatch, number):
+    """Without a suffix only its content says whether it is a scan."""
+    path = tmp_path / "IM0001"
+    path.write_bytes(b"\0" * 128 + b"DICM")
+
+    def fail(self: Path, *_how, **_more):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(MachineError):
+        is_scan(path)

@@ -85,6 +85,8 @@ def test_tables_of_spreadsheets_may_be_in_older_encodings(tmp_path, encoding):
     ("t.csv", "a,one\nb,one\n", "does not say whose 1 of 3 cases are: c"),
     ("t.csv", "a,one\nb,one\nc,two\nd,two\n", "are not in the dataset, .*: d"),
     ("t.csv", "a,one\nb,\nc,two\n", "says nothing of b"),
+    ("t.csv", "a,one\nb,nan\nc,NaN\n", "says nothing of b, c"),
+    ("t.json", '{"a": "one", "b": "two", "c": "two", "a": "two"}', "a is there twice"),
     ("t.csv", "a,one\nb,one\nc,two\na,two\n", "puts a into two groups, one and two"),
     ("t.csv", "a,one\nb,one\nc,one\n", "puts all 3 cases into one group"),
     ("t.json", "[1", "cannot be read as JSON"),
@@ -100,12 +102,20 @@ def test_a_table_that_does_not_fit_is_one_line(tmp_path, name, content, words):
     assert raised.value.remedy
 
 
+def test_upper_and_lower_case_and_accents_make_no_other_patient(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("a,J\u00f6rg\nb,jo\u0308rg\nc,Anna\n", "utf-8")
+    groups = set_groups(str(table), Known(list("abc")))
+    assert groups == {"a": "J\u00f6rg", "b": "J\u00f6rg", "c": "Anna"}
+
+
 def test_names_are_found_as_people_write_them_and_never_the_wrong_one():
     known = Known(["case_0001", "case_0002", "img_7", "Knee"])
     assert known.find("CASE_0001.nii.gz") == "case_0001"
     assert known.find("imagesTr/case_0002_0000.nii.gz") == "case_0002"
     assert known.find("label_7") == "img_7"
     assert known.find("knee_seg.mha") == "Knee"
+    assert known.find("case_1") == "case_0001"
     assert known.find("case_0003") is None
     assert known.find("case") is None
     assert Known(["001", "002"]).find("1") == "001"

@@ -34,6 +34,10 @@ APART = [
     product("{}_{:03d}", range(2015, 2023), range(7)),
     product("{}_{}", ("benign", "malignant", "normal"), range(7)),
     product("{}_scan_{}", ("liver", "spleen", "heart", "lung", "colon"), range(7)),
+    [f"Training_Batch_{1 + i // 4}_volume-{i}" for i in range(8)],
+    product("site{}_p{}", (1, 2), (1, 2, 3, 4)),
+    product("{}_p{}", ("training", "validation"), (1, 2, 3, 4)),
+    [f"TCGA-18-559{i}-01Z-00-DX1" for i in range(8)],
     [f"IMG-0001-{i:05d}" for i in range(8)],
     ["3f2a-77", "9b1c-12", "aa00-45", "0c1d-99", "7e7e-31"],
     ["left", "right"],
@@ -41,6 +45,7 @@ APART = [
     ["a"],
 ]
 TOGETHER = [
+    (["t1_p1", "t1_p2", "t2_p1", "t2_p2"], ["p1", "p2", "p1", "p2"]),
     (["p003_frame01", "p003_frame12", "p007_frame01"], ["p003", "p003", "p007"]),
     (["sub-01_ses-1", "sub-01_ses-2", "sub-02_ses-1"], ["sub-01", "sub-01", "sub-02"]),
     (["sub-01_ses-1_run-2", "sub-01_ses-2_run-1", "sub-02"], ["sub-01", "sub-01", "sub-02"]),

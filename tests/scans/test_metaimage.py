@@ -138,3 +138,27 @@ def test_true_reasons(folder):
     for reason, fields in refusals.items():
         with pytest.raises(ScanError, match=reason):
             decode(saved(folder / "a.mhd", **fields))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_field(folder):
+    path = saved(folder / "a.mhd", drop=("ObjectType",))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    np.testing.assert_array_equal(decode(path).values[0], VALUES)
+
+
+@pytest.mark.parametrize("from_start", [True, False])
+def test_the_size_of_a_header_counts_from_the_beginning_of_its_own_file(folder, from_start):
+    for _ in range(2):  # the number is part of what it counts
+        size = (folder / "a.mha").stat().st_size + 9 if (folder / "a.mha").is_file() else 100
+        path = saved(folder / "a.mha", "LOCAL", HeaderSize=str(size if from_start else -1))
+    path.write_bytes(path.read_bytes() + b"?" * 9 + RAW)
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).T
+    np.testing.assert_array_equal(values, VALUES)
+    np.testing.assert_array_equal(decode(path).values[0], values)
+
+
+def test_a_slope_that_most_programs_ignore_is_a_doubt(folder):
+    decode(saved(folder / "a.mhd", ElementToIntensityFunctionSlope="1"))
+    path = saved(folder / "a.mhd", ElementToIntensityFunctionSlope="2")
+    with pytest.raises(ScanError, match=r"a slope of 2 and an offset of 0 .*; apply them"):
+        decode(path)

@@ -10,7 +10,9 @@ import pytest
 import SimpleITK as sitk
 
 from medseg.errors import ScanError
+from medseg.scans.case import Case
 from medseg.scans.decode import decode, decode_header
+from medseg.scans.read import read_subject
 from medseg.scans.write import write_label_map
 from tests.grids import grid, random_label
 
@@ -252,3 +254,29 @@ def test_what_is_no_nifti_says_so(tmp_path):
     nib.save(nib.Nifti1Image(VALUES.astype(np.complex64), AFFINE), tmp_path / "c.nii")
     with pytest.raises(ScanError, match=r"c\.nii: complex values; save the magnitude instead"):
         decode(tmp_path / "c.nii")
+
+
+TIME = (123, "b", 2 + 8)
+STEP = 76 + 4 * 4
+
+
+@pytest.mark.parametrize("step", [0, 1, 2.5])
+def test_a_fourth_axis_in_seconds_is_channels_with_a_word(tmp_path, step):
+    values = np.stack([VALUES, VALUES + 1], axis=-1)
+    path = saved(tmp_path / "a.nii", TIME, (STEP, "f", step), values=values)
+    subject = read_subject(Case("a", (path,)))
+    np.testing.assert_array_equal(subject.image, np.moveaxis(values, -1, 0))
+    said = [str(note) for note in subject.warnings]
+    # ITK says seconds, and a step of 1, of whatever it writes.
+    assert len(said) == (step == 2.5)
+    assert all(
+        "if it is points in time" in line and "2 of them, 2.5 s apart" in line for line in said
+    )
+    one = saved(tmp_path / "one.nii", TIME, (STEP, "f", step))
+    assert not read_subject(Case("one", (one,))).warnings
+
+
+@pytest.mark.parametrize(("code", "name"), [(1, "binary"), (1536, "float128")])
+def test_types_that_are_not_read_are_named(tmp_path, code, name):
+    with pytest.raises(ScanError, match=f"values of type {name}; save it as float32"):
+        decode(saved(tmp_path / "a.nii", (70, "h", code)))

@@ -171,8 +171,34 @@ def test_voxels_in_other_files(tmp_path):
         decode(tmp_path / "pattern.nhdr")
 
 
+def test_frames_of_a_slicer_sequence_are_no_channels(tmp_path):
+    values = np.stack([VALUES] * 2)
+    steps = f"none {LPS['space directions']}"
+    fields = LPS | {"space directions": steps, "kinds": "list domain domain domain"}
+    for key in ("axis 0 index type:=numeric\n", "MultiVolume.NumberOfFrames:=2\n"):
+        path = saved(tmp_path / "a.nrrd", fields, values, keys=key)
+        with pytest.raises(ScanError, match=r"2 frames of a sequence, .* neither channels nor"):
+            decode(path)
+
+
+def test_files_may_be_numbered_downwards(tmp_path):
+    for index in range(3):
+        (tmp_path / f"s{3 - index}.raw").write_bytes(VALUES[:, :, index].tobytes(order="F"))
+    path = saved(tmp_path / "a.nhdr", LPS | {"data file": "s%d.raw 3 1 -1"}, data=b"")
+    np.testing.assert_array_equal(decode(path).values[0], VALUES)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    path = saved(tmp_path / "a.nrrd", LPS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    np.testing.assert_array_equal(decode(path).values[0], VALUES)
+
+
 def test_true_reasons(tmp_path):
     refusals = {
+        "in a space 'right-posterior-superior' that NRRD does not know": LPS
+        | {"space": "right-posterior-superior"},
+        "states 2 axes, and 3 sizes": LPS | {"dimension": 2},
         "unknown type of voxels 'block'": LPS | {"type": "block"},
         "coded as 'zip', which is unknown": LPS | {"encoding": "zip"},
         "'five' for a number": LPS | {"sizes": "five 4 3"},

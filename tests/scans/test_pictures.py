@@ -177,6 +177,29 @@ def test_a_picture_that_announces_gigapixels_is_refused_unread(tmp_path):
     assert "a.png: its header announces 60000x60000 values" in refusal(path)
 
 
+def test_a_picture_that_its_bytes_cannot_fill_is_refused_unread(tmp_path):
+    """GIF has no such thing as a short file to Pillow: it lays out what the header announces."""
+    Image.new("L", (COLUMNS, ROWS)).save(tmp_path / "a.gif")
+    raw = bytearray((tmp_path / "a.gif").read_bytes())
+    raw[6:10] = struct.pack("<HH", 32896, 32781)
+    (tmp_path / "a.gif").write_bytes(raw)
+    assert "cut short: its header announces 32896x32781 pixels" in refusal(tmp_path / "a.gif")
+
+
+def test_a_bitmap_that_its_bytes_cannot_fill_is_refused_unread(tmp_path):
+    Image.new("L", (COLUMNS, ROWS)).save(tmp_path / "a.bmp")
+    raw = bytearray((tmp_path / "a.bmp").read_bytes())
+    raw[18:26] = struct.pack("<ii", 1000, 1000)
+    (tmp_path / "a.bmp").write_bytes(raw)
+    assert "cut short: its header announces 1000x1000 pixels" in refusal(tmp_path / "a.bmp")
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".bmp", ".jpg"])
+def test_an_empty_picture_compresses_well_and_is_whole(tmp_path, suffix):
+    Image.new("1" if suffix == ".png" else "L", (4000, 3000)).save(tmp_path / f"a{suffix}")
+    assert pixels(tmp_path / f"a{suffix}").shape == (3000, 4000, 1)
+
+
 def test_pictures_of_two_hundred_million_pixels_are_no_bombs(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     path = png(tmp_path / "a.png", 8, 0, [bytes(COLUMNS)] * ROWS)

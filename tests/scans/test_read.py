@@ -7,6 +7,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.case import Case
 from medseg.scans.formats import WORLD_SUFFIXES
+from medseg.scans.marks import mark
 from medseg.scans.read import layer_count, read_label_map, read_subject
 from medseg.scans.write import write_image, write_label_map
 from tests.grids import ORIENTATIONS, SOME_ORIENTATIONS, grid, random_label
@@ -253,3 +254,16 @@ def test_segments_are_read_by_name_and_an_absent_file_has_none(tmp_path, layered
     absent = Case("b", (image,), (None,), segments=("liver", "tumour"), layered=layered)
     assert layer_count(absent) == len(read_subject(absent).label)
     assert layer_count(Case("c", (image,), (), segments=("liver",), layered=layered)) == 0
+
+
+def test_a_label_that_medseg_predicted_is_named(tmp_path):
+    """A prediction in a folder of scans has the name of a label, and would be learned."""
+    grid = Geometry((5, 4, 3))
+    image = write_image(np.ones((1, 5, 4, 3), np.float32), grid, tmp_path / "a.nii.gz")
+    label = write_label_map(np.ones((5, 4, 3), np.uint8), grid, tmp_path / "a_seg.nii.gz")
+    case = Case("a", (image,), (label,))
+    assert read_subject(case).warnings == ()
+    mark(label)
+    (note,) = read_subject(case).warnings
+    assert str(note) == "a_seg.nii.gz: a label that medseg itself predicted: was it corrected?"
+    assert read_subject(case, with_label=False).warnings == ()

@@ -138,3 +138,13 @@ def test_what_is_made_beside_the_result_is_small():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < values.size * 1 + 16e6
+
+
+@pytest.mark.parametrize("divisor", [255, 65535])
+@pytest.mark.parametrize("high", [1, 2])
+def test_a_mask_divided_until_nothing_is_left_is_refused(divisor, high):
+    """Rounded, it would be an empty label, and trained on as one."""
+    values = (drawn(high) / np.float32(divisor))[None]
+    assert "would all be 0: a mask divided by 255 or 65535?" in refused(values)
+    nearly_empty = np.random.default_rng(0).normal(0, 1e-7, (1, 4, 4, 4))
+    assert not whole_label("l", nearly_empty).any()

@@ -95,6 +95,9 @@ def test_what_no_name_covers_is_refused(tmp_path):
     for layered in (True, False):
         with pytest.raises(ScanError, match="holds the value 5, which no segment has"):
             decode_segments(path, ("liver",), layered=layered)
+    nothing = [segment("liver", 5), segment("tumor", 0)]
+    with pytest.raises(ScanError, match="'tumor' has the value 0, which is that of nothing"):
+        decode_segments(saved(tmp_path / "a.seg.nrrd", LIVER * 5, nothing), ("liver", "tumor"))
     both = [segment("liver", 5), segment("tumor", 5)]
     path = saved(tmp_path / "a.seg.nrrd", LIVER * 5, both)
     with pytest.raises(ScanError, match="'liver' and 'tumor' have the value 5 both"):

@@ -166,13 +166,16 @@ def test_what_may_be_two_things_is_refused_with_both(tmp_path):
     assert "its axes (Q 4, Q 2, Y 40, X 30) may be slices or channels" in line
     line = refusal(saved(path, RANDOM.integers(0, 9, (40, 30, 5), dtype=np.uint8)))
     assert "40 pages of 30 rows of 5 pixels, or else 40 rows of 30 pixels of 5 channels" in line
+    planes = RANDOM.integers(0, 9, (4, 40, 30), dtype=np.uint8)
+    line = refusal(saved(path, planes, photometric="rgb", planarconfig="separate"))
+    assert "may be 4 slices or channels, or else colours with transparency" in line
     colours = RANDOM.integers(0, 9, (4, 40, 30, 3), dtype=np.uint8)
     line = refusal(saved(path, colours, imagej=True, metadata={"axes": "CYXS"}))
     assert "both channels and colours" in line
     with tifffile.TiffWriter(path) as writer:
         writer.write(STACK[0], metadata=None)
         writer.write(STACK[0, :11, :9], metadata=None)
-    assert "holds 2 images of different kinds (40x30, 11x9)" in refusal(path)
+    assert "holds 2 separate images (40x30, 11x9)" in refusal(path)
 
 
 def test_smaller_copies_and_thumbnails_are_no_images(tmp_path):

@@ -1,5 +1,6 @@
 import signal
-from contextlib import suppress
+from contextlib import contextmanager
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from medseg.progress import Silent
 from medseg.runs import Run, latest_run
 from medseg.training.callbacks import Checkpoint, Display, Ending, Monitor
 from medseg.training.schedule import Budget
+from medseg.training.stop import Stop
 from medseg.training.task import Optimisation, Task
 
 GRID = Geometry((4, 4, 4))
@@ -74,44 +76,70 @@ def step_of(callback, trainer, task=None, loss=0.5):
 
 
 def test_training_ends_with_its_budget():
-    ending = Ending(Budget(steps=3))
+    ending = Ending(Budget(steps=3), Stop("here"))
     for step, stops in ((1, False), (2, False), (3, True)):
         trainer = trainer_at(step)
         step_of(ending, trainer)
         assert trainer.should_stop == stops
-    assert not ending.interrupted
 
 
-def test_the_first_interrupt_asks_and_the_second_insists():
-    ending = Ending(Budget(steps=100))
-    before = signal.getsignal(signal.SIGINT)
-    trainer = trainer_at(1)
-    with suppress(KeyboardInterrupt), ending.on_interrupt():
-        signal.raise_signal(signal.SIGINT)
+def test_training_ends_after_the_step_in_which_a_signal_came():
+    stop = Stop("here")
+    ending, trainer = Ending(Budget(steps=100), stop), trainer_at(1)
+    with stop.patient(Silent()):
         step_of(ending, trainer)
-        assert ending.interrupted
-        assert trainer.should_stop
+        assert not trainer.should_stop
         signal.raise_signal(signal.SIGINT)
-        pytest.fail("the second Ctrl-C was ignored")
-    assert signal.getsignal(signal.SIGINT) == before
+    step_of(ending, trainer)
+    assert trainer.should_stop
 
 
-def test_a_checkpoint_is_kept_now_and_then_and_at_the_end(clock, tmp_path):
-    run = Run.create(tmp_path / "one", "data")
-    checkpoint = Checkpoint(run)
-    saved = []
-    trainer = trainer_at()
-    trainer.save_checkpoint = lambda file: saved.append((clock.now, file))
-    for now in range(0, 101, 10):
+def saved_at(clock, run, times, takes_s=0.0):
+    """When checkpoints are written, with steps that end at `times`."""
+    checkpoint, trainer, saved = Checkpoint(run), trainer_at(), []
+
+    def save(file):
+        assert file == run.checkpoint
+        saved.append(clock.now)
+        clock.now += takes_s
+
+    trainer.save_checkpoint = save
+    for now in times:
+        clock.now = max(now, clock.now)
+        step_of(checkpoint, trainer)
+    trainer.should_stop = True
+    clock.now += 1
+    step_of(checkpoint, trainer)
+    return saved
+
+
+def test_a_checkpoint_is_kept_at_least_each_minute_and_at_the_end(clock, tmp_path):
+    run = Run(tmp_path / "one")
+    run.folder.mkdir()
+    saved = saved_at(clock, run, range(0, 201, 10))
+    gaps = [after - before for before, after in pairwise([0, *saved])]
+    assert max(gaps) <= 60 - 10  # of steps that take ten seconds, one may be under way
+    assert saved[-1] == 201
+    assert latest_run(tmp_path) == run.folder
+
+
+def test_a_run_is_the_latest_from_its_first_checkpoint_on(clock, tmp_path):
+    run = Run(tmp_path / "one")
+    checkpoint, trainer = Checkpoint(run), trainer_at()
+    run.folder.mkdir()
+    trainer.save_checkpoint = lambda file: file.touch()
+    for now in range(0, 61, 10):
         clock.now = now
         step_of(checkpoint, trainer)
-        assert (tmp_path / "latest").exists() == (now >= 50)
-    assert [at for at, _ in saved] == [50, 100]
-    assert latest_run(tmp_path) == run.folder
-    trainer.should_stop = True
-    clock.now = 101
-    step_of(checkpoint, trainer)
-    assert saved[-1] == (101, run.checkpoint)
+        assert (tmp_path / "latest").exists() == run.checkpoint.exists()
+    assert run.checkpoint.exists()
+
+
+def test_checkpoints_that_take_long_do_not_take_most_of_the_time(clock, tmp_path):
+    run = Run(tmp_path / "one")
+    run.folder.mkdir()
+    saved = saved_at(clock, run, range(0, 2001, 10), takes_s=60.0)
+    assert 60 * len(saved) < 0.25 * clock.now
 
 
 def test_the_bar_counts_steps_those_of_earlier_sessions_included(clock):
@@ -170,13 +198,14 @@ class Cases:
 class Averaging:
     """Exchanges 1 (the weights that learn) for 2 (their average) and back."""
 
-    def on_validation_epoch_start(self, trainer, task):
-        del trainer
-        task.network.weight.data.fill_(2.0)
+    def __init__(self, network):
+        self._network = network
 
-    def on_validation_epoch_end(self, trainer, task):
-        del trainer
-        task.network.weight.data.fill_(1.0)
+    @contextmanager
+    def swapped(self):
+        self._network.weight.data.fill_(2.0)
+        yield
+        self._network.weight.data.fill_(1.0)
 
 
 class Monitored:
@@ -191,7 +220,8 @@ class Monitored:
         optimisation = Optimisation(1e-3, 0.0, 0.0)
         self.task = Task(network, None, None, optimisation, self.budget, 0)
         self.display = Display(Spoken(), self.budget)
-        self.monitor = Monitor(self.validator, Averaging(), self.budget, self._keep, self.display)
+        average = Averaging(network)
+        self.monitor = Monitor(self.validator, average, self.budget, self._keep, self.display)
         self.trainer = trainer_at()
         self.budget.start()
 

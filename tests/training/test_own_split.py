@@ -85,11 +85,21 @@ def test_every_fold_of_a_list_may_be_chosen(tmp_path):
     ({"training": [], "validation": ["c0"]}, "names no case of the dataset to learn from"),
     ({"c0": "trian", "c1": "val"}, "'trian' is no side of a split"),
     ({"c0": 0, "c1": 2}, "has the folds 0, 2, and fold = 1"),
+    ({"c0": 0, "c1": 1}, "has only 0 and 1 in its second column: which of them trains"),
+    ('{"c0": "train", "c1": "val", "c0": "val"}', "c0 is there twice"),
 ])  # fmt: skip
 def test_what_is_wrong_is_said(tmp_path, content, words):
     with pytest.raises(SettingsError, match=rf"split .*{words}.*; ") as raised:
         read_split(written(tmp_path, content), KNOWN, fold=1)
     assert raised.value.remedy
+
+
+@pytest.mark.parametrize("column", ["is_train", "is_val", "split"])
+def test_a_yes_or_no_is_no_fold(tmp_path, column):
+    """Read as folds, the cases for validation would train."""
+    table = written(tmp_path, f"case,{column}\nc0,1\nc1,0\nc2,1\n", "s.csv")
+    with pytest.raises(SettingsError, match=f"only 0 and 1 in its column {column}"):
+        read_split(table, KNOWN, fold=0)
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -100,6 +101,7 @@ class Facts(NamedTuple):
         picture: Whether it is a flat picture, which nothing lies behind.
         frames: Its slices.
         problem: What is wrong with it and what to do; nothing where it can be read.
+        patient: Who it is of: the same for the same, and nothing that tells who.
     """
 
     path: Path
@@ -120,6 +122,7 @@ class Facts(NamedTuple):
     picture: bool = False
     frames: tuple[Frame, ...] = ()
     problem: tuple[str, str] | None = None
+    patient: str = ""
 
 
 MARK_NAMES = tuple(name for name, *_ in _MARKS)
@@ -154,7 +157,8 @@ def _understood(path: Path, header: "Dataset") -> Facts:
     rows, columns = whole_of(header, "Rows"), whole_of(header, "Columns")
     kind = kind_of(storage, rows > 0 and columns > 0)
     if kind.what == "other":
-        return Facts(path, kind, problem=(f"holds {kind.words}, not an image", kind.remedy))
+        what = f"holds {kind.words}, not an image" if kind.words else "holds no pixels"
+        return Facts(path, kind, problem=(what, kind.remedy or "copy or export it again"))
     number = value_of(header, "SeriesNumber")
     modality = text_of(header, "Modality")
     count = max(whole_of(header, "NumberOfFrames", 1), 1)
@@ -175,7 +179,11 @@ def _understood(path: Path, header: "Dataset") -> Facts:
         value_of(header, "ModalityLUTSequence") is not None,
         _has_gray_palette(header),
         is_picture(modality),
+        patient=blake2b(text_of(header, "PatientID").encode(), digest_size=8).hexdigest(),
     )
+    problem = _unreadable(header, facts)
+    if problem is not None:
+        return facts._replace(problem=problem)
     if value_of(header, "ConcatenationUID") is not None and count > 1:
         what = "is one part of an object that was split into several files"
         return facts._replace(problem=(what, "export it as one file, or slice by slice"))
@@ -183,6 +191,21 @@ def _understood(path: Path, header: "Dataset") -> Facts:
         what = f"announces {count} frames, {_MAX_FRAMES} can be read"
         return facts._replace(problem=(what, "export it again"))
     return facts._replace(frames=tuple(_frames(path, header, count)))
+
+
+def _unreadable(header: "Dataset", facts: Facts) -> tuple[str, str] | None:
+    """What its header says that would be read as something else."""
+    allocated = whole_of(header, "BitsAllocated", facts.bits)
+    if allocated not in (1, 8, 16, 32, 64):
+        return f"stores values of {allocated} bits each, which is not read", "export it again"
+    highest = whole_of(header, "HighBit", facts.bits - 1)
+    if highest != facts.bits - 1:
+        what = f"stores its values in bits {highest - facts.bits + 1} to {highest}, not from bit 0"
+        return f"{what}, which is not read", "export it again"
+    if "MOSAIC" in text_of(header, "ImageType").upper().split("/"):
+        what = "is a mosaic: the slices of a volume side by side in one picture"
+        return what, "convert it with dcm2niix, and give its .nii.gz"
+    return None
 
 
 def _has_gray_palette(header: "Dataset") -> bool:

@@ -4,17 +4,12 @@ from pathlib import Path
 
 from medseg.errors import ScanError
 from medseg.geometry import Array, Geometry
+from medseg.scans.dicom.folder import files_of, series_of
 from medseg.scans.dicom.read import channels_of, read_series
 from medseg.scans.dicom.segmentation import read_segmentation, segmentation_grid, segments
-from medseg.scans.dicom.series import series_of
 from medseg.scans.voxels import Header, Voxels
 
 __all__ = ["files_of", "header", "read", "segments", "write"]
-
-
-def files_of(path: Path) -> tuple[Path, ...]:
-    """All files of the series that a path stands for, in slice order."""
-    return series_of(path).files
 
 
 def header(path: Path) -> Header:

@@ -30,7 +30,7 @@ TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "SpecificCharacterSet"),
     *("SeriesNumber", "SeriesDescription", "InstanceNumber", "ImageType", "NumberOfFrames"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
-    *("BitsStored", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImagerPixelSpacing"),
     *("NominalScannedPixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     *("ImagePositionPatient", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept"),
     *("ModalityLUTSequence", "EchoNumbers", "EchoTime", "InversionTime", "TriggerTime"),

@@ -9,6 +9,8 @@ _PICTURES = frozenset(
     ["CR", "DX", "MG", "IO", "PX", "RG", "RF", "XA", "US", "IVUS", "NM", "XC", "ES", "GM", "SM"]
 ) | {"OP", "OT", "SC", "DG", "BMD", "ECG", "AU", "DOC", "HC", "TG"}
 """Modalities whose images are flat pictures: none lies behind another."""
+_SLICES = ("2", "2.1", "4", "4.1", "20", "128", "128.1", "130")
+"""Storage classes of CT, MR and nuclear medicine, by the end of their identifier."""
 _LEFT_OUT = {
     "66": "raw data",
     "66.1": "a registration",
@@ -39,7 +41,7 @@ class Kind(NamedTuple):
 
     Attributes:
         what: `image`, `labels`, or `other`.
-        words: For `other`: what it holds instead of an image.
+        words: For `other`: what it holds instead of an image; empty where it is broken.
         remedy: For `other`: what a user can do.
     """
 
@@ -66,6 +68,8 @@ def kind_of(storage_class: str, has_pixels: bool) -> Kind:
     if end != storage_class and words:
         contours = "convert it to a mask, in 3D Slicer for one, and save that as .nii.gz"
         return Kind("other", words, contours if end in ("481.3", "66.5") else "leave it out")
+    if not has_pixels and (not storage_class or end in _SLICES):
+        return Kind("other")
     if not has_pixels:
         return Kind("other", "an object without pixels", "leave it out, or export it again")
     return Kind("image")

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
+from medseg.scans.dicom.folder import series_of
 from medseg.scans.dicom.header import reading
 from medseg.scans.dicom.pixels import as_colours, as_measured, decoded_frames
-from medseg.scans.dicom.series import Series, series_of
+from medseg.scans.dicom.series import Series
 from medseg.scans.voxels import Voxels, check_announced
 
 Array = npt.NDArray[Any]

@@ -1,18 +1,21 @@
-"""Which files of a folder form a series, what each is, and which of them a user means."""
+"""Which files of a folder form a series, and what each of them is."""
 
-import os
+import filecmp
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from medseg.errors import ScanError, SettingsError
+import numpy as np
+
+from medseg.errors import ScanError
 from medseg.files import machine_error
 from medseg.geometry import Geometry, Size
 from medseg.scans.dicom.facts import Facts, Frame, facts_of
-from medseg.scans.dicom.header import SUFFIXES, is_dicom
+from medseg.scans.dicom.header import SUFFIXES, is_dicom, reading
+from medseg.scans.dicom.kinds import Kind
+from medseg.scans.dicom.pixels import decoded_frames
 from medseg.scans.dicom.volumes import Volume, as_geometry, volumes
 from medseg.scans.formats import IMAGE_SUFFIXES, suffix_of
 from medseg.scans.names import natural_key
@@ -20,6 +23,7 @@ from medseg.scans.names import natural_key
 _LISTED = 30
 _UID = re.compile(r"(?:\d+\.){4,}\d+")
 _OTHERS = frozenset(IMAGE_SUFFIXES) - frozenset(SUFFIXES)
+DAMAGED = ("damaged, or not really a DICOM file", "copy or export it again")
 _NEVER = frozenset([".txt", ".json", ".csv", ".xml", ".zip", ".gz", ".pdf", ".py", ".md", ".html"])
 
 
@@ -37,6 +41,7 @@ class Series:
         name: What to call it: of the user's own folder and file names and the series' number.
         notes: What a user should know of how it is read, and the detail of this one.
         problem: Why it cannot be read, and what to do; nothing where it can.
+        of_another: Whether it is a broken file, most likely a slice of a series beside it.
     """
 
     first: Path
@@ -48,6 +53,12 @@ class Series:
     name: str = ""
     notes: tuple[tuple[str, str], ...] = ()
     problem: tuple[str, str] | None = None
+    of_another: bool = False
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it is a file that nobody can tell anything of."""
+        return self.facts.kind.what == "other" and not self.facts.kind.words
 
     @property
     def is_labels(self) -> bool:
@@ -91,62 +102,34 @@ class Series:
             raise ScanError(self.shown, *self.problem)
 
 
-def may_be_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by its first bytes, unless its suffix says that it is not.
+def looked_at(path: Path) -> Facts | None:
+    """What a file's header says, or why it cannot be read; nothing for a file of another kind.
 
     Raises:
         MachineError: If the machine fails: a slice that it did not read is not a missing one.
     """
     suffix = suffix_of(path)
     if path.name.startswith(".") or suffix in _OTHERS or suffix in _NEVER:
-        return False
+        return None
     try:
-        return path.is_file() and is_dicom(path)
+        if is_dicom(path):
+            return facts_of(path)
     except OSError as error:
         failed = machine_error(error, path.name)
         if failed is not None:
             raise failed from error
-        return False
+        problem = (f"cannot be read ({error.strerror})", "check its permissions")
+        return Facts(path, Kind("other"), problem=problem)
+    return Facts(path, Kind("other"), problem=DAMAGED) if suffix in SUFFIXES else None
 
 
-def series_in(folder: Path) -> tuple[Series, ...]:
-    """The series whose files lie directly in a folder, in natural order. Reads headers only.
-
-    Objects that hold no image (reports, plans, directories) come last, with their `problem`.
+def series_among(paths: Sequence[Path]) -> tuple[Series, ...]:
+    """The series that files of one folder make, in natural order; what is no image comes last.
 
     Raises:
-        OSError: If the folder cannot be listed.
         MachineError: If the machine fails.
     """
-    entries: list[tuple[str, int, int]] = []
-    with os.scandir(folder) as found:
-        for entry in found:
-            if entry.is_file():
-                status = entry.stat()
-                entries.append((entry.name, status.st_size, status.st_mtime_ns))
-    entries.sort(key=lambda entry: natural_key(entry[0]))
-    return _listed(folder, tuple(entries))
-
-
-def series_of(path: Path) -> Series:
-    """The series that a file belongs to, be it its first or any other.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
-    place = path.parent / path.name
-    for series in series_in(path.parent):
-        if place in series.files or place in series.copies:
-            return series
-    if not path.is_file():
-        raise ScanError(path.name, f"no such file in {path.parent}", "check the path")
-    raise ScanError(path.name, "damaged, or not really a DICOM file", "copy or export it again")
-
-
-@lru_cache(maxsize=64)
-def _listed(folder: Path, entries: tuple[tuple[str, int, int], ...]) -> tuple[Series, ...]:
-    facts = [facts_of(path) for name, *_ in entries if may_be_dicom(path := folder / name)]
+    facts = [one for one in map(looked_at, paths) if one is not None]
     found: list[Series] = []
     groups: dict[tuple[object, ...], list[Facts]] = {}
     for one in facts:
@@ -156,12 +139,28 @@ def _listed(folder: Path, entries: tuple[tuple[str, int, int], ...]) -> tuple[Se
         # Without an identifier nothing says what belongs together: each file is for itself.
         alone = one.path if len(one.frames) > 1 or not one.series else None
         pixels = (one.rows, one.columns, one.samples, one.picture)
-        groups.setdefault((one.series, alone, *pixels), []).append(one)
+        groups.setdefault((one.series, one.patient, alone, *pixels), []).append(one)
     for group in groups.values():
         found += _series(group)
     # A folder may hold hundreds: those of one number stay in the order of their files.
     found.sort(key=lambda one: (_rank(one), one.facts.number or 0, natural_key(one.first.name)))
-    return tuple(_named(found))
+    return tuple(_named(tuple(_doubted(found))))
+
+
+def _doubted(found: Sequence[Series]) -> Iterator[Series]:
+    """A file that cannot be read may be a slice of any series beside it, and none is whole then."""
+    broken = [one for one in found if one.is_broken]
+    sliced = any(len(one.files) > 1 for one in found)
+    for one in found:
+        if one.is_broken and sliced:
+            yield replace(one, of_another=True)
+        elif broken and len(one.files) > 1:
+            name, (why, _) = broken[0].first.name, broken[0].problem or DAMAGED
+            more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+            what = f"may lack a slice: beside it, {name} is no sound file ({why}){more}"
+            yield replace(one, problem=(what, "copy or export that again, or move it elsewhere"))
+        else:
+            yield one
 
 
 def _rank(series: Series) -> int:
@@ -175,12 +174,13 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
     frames: list[Frame] = []
     for one in group:
         # Identifiers alone prove nothing: some who make files anonymous give all the same one.
-        place = one.frames[0].position or one.path
-        original = originals.setdefault((one.instance or one.path, place), one.path)
-        if original == one.path:
-            frames += one.frames
-        else:
+        frame = one.frames[0]
+        own = (one.instance or one.path, frame.position or one.path, frame.order, frame.marks)
+        original = originals.setdefault(own, one.path)
+        if original != one.path and _same_pixels(original, one.path):
             copies.setdefault(original, []).append(one.path)
+        else:
+            frames += one.frames
     found = volumes(frames, group[0].picture)
     if len(found) > 1 and len({frame.path for frame in frames}) == 1:
         # One path stands for one volume: none of them is taken for all.
@@ -210,6 +210,18 @@ def _series(group: Sequence[Facts]) -> Iterator[Series]:
         )
 
 
+def _same_pixels(one: Path, other: Path) -> bool:
+    """Whether two files show the same, however each of them is written."""
+    if filecmp.cmp(one, other, shallow=False):
+        return True
+    try:
+        with reading(other):
+            pairs = zip(decoded_frames(one), decoded_frames(other), strict=True)
+            return all(np.array_equal(mine, others) for (mine, _), (others, _) in pairs)
+    except ScanError:
+        return False
+
+
 def _named(found: Sequence[Series]) -> Iterator[Series]:
     """Names from what the user wrote: never from what the files say of the patient."""
     several = sum(one.facts.kind.what == "image" for one in found) > 1
@@ -230,7 +242,8 @@ def _named(found: Sequence[Series]) -> Iterator[Series]:
 def _unlike(series: Series) -> str:
     """Series of one number, or without any, are told apart by a few letters of a hash."""
     number = "" if series.facts.number is None else str(series.facts.number)
-    own = f"{series.facts.series}/{series.volume.mark if series.volume else ''}/{series.line}"
+    facts, mark = series.facts, series.volume.mark if series.volume else ""
+    own = f"{facts.series}/{mark}/{series.line}/{facts.patient}/{series.first.name}"
     return f"series{number}-{blake2b(own.encode(), digest_size=3).hexdigest()}"
 
 
@@ -238,83 +251,3 @@ def _stem(path: Path) -> str:
     """A file's own name, unless it is an identifier."""
     stem = path.name[: -len(path.suffix)] if path.suffix.lower() in SUFFIXES else path.name
     return "" if _UID.search(stem) else stem
-
-
-def named_path(path: Path) -> Path:
-    """The path that a scan's name is taken from, without suffix.
-
-    A series that has a folder to itself is called like the folder (`case1` for
-    `case1/0001.dcm`), one of several like the folder and its number (`case1/series4`), a single
-    file like the file.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-    """
-    return series_of(path).called
-
-
-def first_file(path: Path) -> Path:
-    """The path that stands for the series a file belongs to.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
-    return series_of(path).first
-
-
-def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
-    """What a user should know of how a file is read, and the detail of this one.
-
-    Raises:
-        ScanError: If it is no DICOM file.
-        OSError: If its folder cannot be listed.
-    """
-    series = series_of(path)
-    if not series.is_labels:
-        return series.notes
-    from medseg.scans.dicom.segmentation import segment_notes
-
-    return segment_notes(path)
-
-
-def is_first(path: Path) -> bool:
-    """Whether a file stands for a scan or a segmentation: no later slice, no report, no plan."""
-    try:
-        series = series_of(path)
-    except (ScanError, OSError):
-        return False
-    return series.facts.kind.what != "other" and series.first == path.parent / path.name
-
-
-def images_of(paths: Iterable[Path]) -> list[Series]:
-    """The series of images among scans of any format, given by their first files."""
-    found = [series_of(path) for path in paths if may_be_dicom(path)]
-    return [one for one in found if one.facts.kind.what == "image"]
-
-
-def chosen(paths: Iterable[Path], wanted: str) -> list[Path]:
-    """Of the paths that stand for series, those that the user means.
-
-    Args:
-        paths: First files of series; files of other formats are not series, and left out.
-        wanted: A series' number, its identifier, its name, or a part of its description. Several
-            may fit, such as one of each patient.
-
-    Raises:
-        SettingsError: If none fits; it lists them.
-    """
-    images = images_of(paths)
-    text = wanted.strip().casefold()
-    exact = [
-        one
-        for one in images
-        if text in (str(one.facts.number), one.facts.series.casefold(), one.name.casefold())
-    ]
-    fitting = exact or [one for one in images if text and text in one.description.casefold()]
-    if not fitting:
-        listed = "; ".join(one.line for one in images[:_LISTED]) or "no DICOM series"
-        more = f"; and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
-        what = f"fits none of the inputs: {listed}{more}"
-        raise SettingsError(f"series = {wanted}", what, "give a number, or a part of a description")
-    return [one.first for one in fitting]

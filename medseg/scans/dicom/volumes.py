@@ -51,6 +51,9 @@ def volumes(frames: Sequence[Frame], picture: bool) -> list[Volume]:
     flat = [frame for frame in frames if not (frame.position and frame.orientation)]
     if not flat:
         return found
+    if placed and not picture:
+        what = f"{len(flat)} of its {len(frames)} slices do not say where they lie"
+        return [Volume(tuple(frames), problem=(what, "export it again, or move those elsewhere"))]
     if len({frame.path for frame in flat}) == len(flat) and (picture or len(flat) == 1):
         return found + [Volume((frame,)) for frame in flat]
     what = f"its {len(flat)} frames do not say where they lie"

@@ -257,7 +257,7 @@ def _contrast_notes(
             f"({shown(others)})",
         )
     if len(channels) > 1:
-        one = channels[0].rpartition("_")[2]
+        one = channels[0].strip("_")
         notes += (
             f"the labels name no contrast: all ({', '.join(c.strip('_') for c in channels)}) are "
             f"channels; to choose one, --pattern '*{one}*|*'",

@@ -1,6 +1,6 @@
 """Layouts in which a JSON file lists the cases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ from medseg.scans.case import Problem
 from medseg.scans.dataset_json import MAX_BYTES, DatasetJson, Entry, checked, read_json
 from medseg.scans.layouts.place import Found, Place
 from medseg.scans.listing import OWN_NAMES, named_below, shown
-from medseg.scans.names import Part, file_stem, is_image_file, safe_names
+from medseg.scans.names import Part, composed, file_stem, is_image_file, safe_names
 from medseg.scans.pairing import Pairs
 from medseg.scans.plausible import Doubt
 
@@ -84,18 +84,18 @@ def _listed(place: Place, described: DatasetJson, layout: str) -> Found:
         ("validation", described.validation),
     )
     unlabelled = 0
+    tell = _by_folder if _one_name([*described.training, *described.validation]) else _channels
     for side, entries in sides:
         for entry in entries:
             if entry.label is None:
                 unlabelled += 1
                 continue
-            bundles = _bundles(place.tree.root, entry, side, described.source, problems)
+            bundles = _bundles(place.tree.root, entry, side, described.source, problems, tell)
             if bundles is not None:
                 images.append(bundles[0])
                 labels.append(bundles[1])
-    made = assemble(
-        *_apart(images, labels), "suffix" if _several(images) else "single", place.wish()
-    )
+    kind = "outer" if tell is _by_folder else "suffix"
+    made = assemble(*_apart(images, labels), kind if _several(images) else "single", place.wish())
     pairs = Pairs(made.cases, (*problems, *made.problems), made.rule, notes=made.notes)
     counted = len(described.training) - (unlabelled if not described.validation else 0)
     notes = tuple(described.notes(counted))
@@ -113,7 +113,12 @@ def _listed(place: Place, described: DatasetJson, layout: str) -> Found:
 
 
 def _bundles(
-    root: Path, entry: Entry, side: Part | None, source: str, problems: list[Problem]
+    root: Path,
+    entry: Entry,
+    side: Part | None,
+    source: str,
+    problems: list[Problem],
+    tell: Callable[[Sequence[Path]], dict[str, list[Path]]],
 ) -> tuple[Bundle, Bundle] | None:
     """The files of an entry, if they are there."""
     label = root / str(entry.label)
@@ -125,7 +130,13 @@ def _bundles(
             problems.append(Problem(str(path), what, "add the file, or remove the entry"))
             return None
     name = named_below(images[0].parent, images[:1])[0].name
-    parts = {"": images} if len(images) == 1 else _channels(images)
+    parts = {"": images} if len(images) == 1 else tell(images)
+    if len(parts) < len(set(images)) > 1:
+        what = f"named in {source}, with channels that neither names nor folders tell apart"
+        problems.append(Problem(str(images[0]), what, "give them different names"))
+        return None
+    if len(images) > 1:
+        name = _common_name(name, parts)
     key = "/".join((side or "", label.as_posix()))
     return Bundle(name, key, None, parts), Bundle(name, key, side, {"": [label]})
 
@@ -139,6 +150,23 @@ def _channels(images: Sequence[Path]) -> dict[str, list[Path]]:
     cut = max((stems[0].rfind(sign, 0, common) for sign in "_-. "), default=-1)
     start = cut if cut > 0 else common
     return {stem[start:].casefold(): [path] for stem, path in zip(stems, images, strict=True)}
+
+
+def _by_folder(images: Sequence[Path]) -> dict[str, list[Path]]:
+    """By the folders that they are in: t1/p1 and t2/p1."""
+    return {composed(path.parent.name).casefold(): [path] for path in images}
+
+
+def _one_name(entries: Sequence[Entry]) -> bool:
+    """Whether the channels of cases have one name, in folders of their own."""
+    several = [entry.images for entry in entries if len(entry.images) > 1]
+    return bool(several) and all(len({Path(p).name for p in images}) == 1 for images in several)
+
+
+def _common_name(name: str, parts: dict[str, list[Path]]) -> str:
+    """`p1` for `p1_t1` with `p1_t2`."""
+    end = next((part for part in parts if part and name.casefold().endswith(part)), "")
+    return name[: len(name) - len(end)].rstrip("_-. ") or name
 
 
 def _several(images: Sequence[Bundle]) -> bool:

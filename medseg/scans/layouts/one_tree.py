@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from medseg.errors import ScanError
 from medseg.scans.layouts.patients import of_patients
 from medseg.scans.layouts.place import Found, Place, aside
 from medseg.scans.listing import File, unused
@@ -18,6 +19,7 @@ from medseg.scans.names import (
     words,
 )
 from medseg.scans.pairing import Pairs, pair
+from medseg.scans.segments import segment_names
 
 _ASIDE = frozenset(
     [
@@ -110,8 +112,17 @@ def _told_apart(files: Sequence[File], *, inner: bool) -> tuple[list[File], list
         # A word that is in all names, such as that of a study, tells nothing.
         telling = "_".join(w for w in _words(stem) if w.casefold() not in common)
         is_label = is_label_name(telling) or any(map(is_label_folder, folders))
+        is_label = is_label or _names_its_segments(file.path)
         (labels if is_label else images).append(file)
     return images, labels
+
+
+def _names_its_segments(path: Path) -> bool:
+    """Whether it is a label by its content, whatever its name says."""
+    try:
+        return bool(segment_names(path))
+    except (ScanError, OSError):  # said where it is read
+        return False
 
 
 def _words(stem: str) -> list[str]:

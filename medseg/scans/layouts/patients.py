@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from medseg.scans.case import Case
-from medseg.scans.names import is_image_folder, is_label_folder, spoken
+from medseg.scans.names import IMAGE_WORDS, is_image_folder, is_label_folder, spoken
+from medseg.scans.plausible import is_contrast
 
 _COLLECTIONS = frozenset(
     [
@@ -23,6 +24,7 @@ _COLLECTIONS = frozenset(
         "lgg",
         "malignant",
         "normal",
+        "part",
         "scanner",
         "set",
         "site",
@@ -45,7 +47,7 @@ def of_patients(cases: Sequence[Case]) -> tuple[Case, ...]:
     if len(counts) < 2 or not 1 < max(counts.values()) <= _MOST_OF_ONE:
         return tuple(cases)
     names = [PurePosixPath(folder).name for folder in counts]
-    if any(not _COLLECTIONS.isdisjoint(_letters(name)) for name in names):
+    if any(map(_holds_many, names)):
         return tuple(cases)
     if len(counts) < _FEW_FOLDERS and not all(any(map(str.isdecimal, name)) for name in names):
         return tuple(cases)
@@ -60,6 +62,13 @@ def _own_folder(case: Case) -> str:
     while is_image_folder(folder.name) or is_label_folder(folder.name):
         folder = folder.parent
     return folder.as_posix()
+
+
+def _holds_many(name: str) -> bool:
+    """Whether a folder holds scans of many by its name: `site1`, `t2`, `volume_pt1`, `images_2`."""
+    letters = _letters(name)
+    part = len(letters) > 1 and IMAGE_WORDS.issuperset(letters[:-1]) and letters[-1] in ("", "pt")
+    return part or is_contrast(name) or not _COLLECTIONS.isdisjoint(letters)
 
 
 def _letters(name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Which files of a folder count: one glob for all, or one for images and one for labels."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -49,6 +50,11 @@ class Pattern:
         """Whether there is one."""
         return bool(self._globs)
 
+    @property
+    def tells(self) -> bool:
+        """Whether it says which files are images and which are labels."""
+        return len(self._globs) > 1 and self._globs[0] != self._globs[1]
+
     def choose(self, images: Sequence[File], labels: Sequence[File], root: Path) -> Chosen:
         """The files that it fits.
 
@@ -65,6 +71,20 @@ class Pattern:
             return Chosen(taken, named)
         note = f"pattern={self.text} fits no label: it is taken for the images alone"
         return Chosen(taken, list(labels), (note,) if labels else ())
+
+    def without(self, files: Sequence[File], side: int) -> list[File]:
+        """Files named without what one side of the pattern spells: `case1` for `case1_raw`."""
+        glob = PurePosixPath(self._globs[side].casefold()).name
+        spelled = [text.partition(".")[0] for text in re.split(r"[*?]+|\[[^]]*\]", glob)]
+        return [file._replace(name=_without(file.name, spelled)) for file in files]
+
+
+def _without(name: str, spelled: Sequence[str]) -> str:
+    folder, slash, stem = name.rpartition("/")
+    rest = stem.casefold()
+    for text in spelled:
+        rest = rest.replace(text, "", 1)
+    return f"{folder}{slash}{rest.strip('_-. ') or stem}"
 
 
 def _fitting(files: Sequence[File], glob: str, root: Path) -> list[File]:

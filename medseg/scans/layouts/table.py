@@ -1,10 +1,13 @@
 """All layouts, and the one that a folder is read as."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from medseg.errors import MedsegError
+from medseg.scans.layouts.beside import without_pictures
 from medseg.scans.layouts.bids import bids
+from medseg.scans.layouts.by_pattern import by_pattern
 from medseg.scans.layouts.listed import datalist, decathlon
 from medseg.scans.layouts.one_tree import case_folders, one_folder
 from medseg.scans.layouts.place import Found, Place
@@ -21,6 +24,7 @@ LAYOUTS: dict[str, Callable[[Place], Found | None]] = {
     "one folder per case": case_folders,
     "two folders": two_folders,
     "one folder": one_folder,
+    "by a pattern": by_pattern,
 }
 """Name -> function. Of readings that do equally well, the first here is taken."""
 
@@ -29,6 +33,27 @@ _ENOUGH = 0.5
 
 
 def read(place: Place) -> Found | None:
+    """How a folder is read: without pictures made of its scans, unless that loses cases.
+
+    Raises:
+        MedsegError: If what makes most of the folder makes no sense.
+    """
+    lean = without_pictures(place)
+    if lean is None:
+        return _read(place)
+    found = None
+    with suppress(MedsegError):  # told of the whole folder below
+        found = _read(lean)
+    if found is None or not found.pairs.cases:
+        return _read(place)
+    full = None
+    with suppress(MedsegError):  # what the pictures are taken for may make no sense
+        full = _read(place)
+    more = full is not None and len(full.pairs.cases) > len(found.pairs.cases)
+    return full if more else found
+
+
+def _read(place: Place) -> Found | None:
     """The reading of a folder that makes sense and finds most.
 
     Each layout is tried on the folder as it is, and with the sides of a split taken out of its
@@ -56,7 +81,9 @@ def _views(place: Place) -> Iterator[Place]:
         for deal in (by_folders, by_names):
             dealt = deal(view)
             if dealt is not None:
-                yield replace(place, tree=dealt.tree, notes=dealt.notes, held=dealt.held)
+                yield replace(
+                    place, tree=dealt.tree, notes=(*place.notes, *dealt.notes), held=dealt.held
+                )
         yield replace(place, tree=view)
 
 

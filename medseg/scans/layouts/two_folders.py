@@ -16,7 +16,7 @@ from medseg.scans.names import (
     spoken,
 )
 from medseg.scans.pairing import Pairs, pair
-from medseg.scans.plausible import Doubt
+from medseg.scans.plausible import Doubt, is_contrast
 
 _PLAIN_IMAGES = IMAGE_WORDS | {"imagestr", "input", "inputs"}
 _PLAIN_LABELS = LABEL_WORDS | {"labelstr", "1st_manual", "2nd_manual"}
@@ -45,6 +45,8 @@ def two_folders(place: Place) -> Found | None:
     images/case1.nii.gz labels/case1.nii.gz
     imagesTr/case1_0000.nii.gz imagesTr/case1_0001.nii.gz labelsTr/case1.nii.gz
     images/case1.png masks/liver/case1.png masks/spleen/case1.png
+    images/t1/case1.nii.gz images/flair/case1.nii.gz labels/case1.nii.gz
+    t1/case1.nii.gz flair/case1.nii.gz labels/case1.nii.gz
     images/21_training.tif 1st_manual/21_manual1.gif mask/21_training_mask.gif
     Original/7.png Ground Truth/7.png
     """
@@ -69,7 +71,11 @@ def two_folders(place: Place) -> Found | None:
 def _paired(
     place: Place, found: _Sorted, images: list[str], labels: list[str], notes: tuple[str, ...]
 ) -> Found:
-    image_files = [f for name in images for f in (found.images.get(name) or found.others[name])]
+    image_files = [
+        file._replace(name=f"{name}/{file.name}") if _are_channels(images) else file
+        for name in images
+        for file in (found.images.get(name) or found.others[name])
+    ]
     label_files = [f for name in labels for f in found.labels[name]]
     used = {file.path for file in (*image_files, *label_files)}
     chosen = place.pattern.choose(image_files, label_files, place.tree.root)
@@ -85,6 +91,8 @@ def _paired(
     pairs = pairs._replace(cases=of_patients(pairs.cases))
     rest = [file for file in place.tree.files if file.path not in used]
     folders = (_shown_folder(image_files, images), _shown_folder(label_files, labels))
+    if _are_channels(images):
+        folders = (", ".join(images), folders[1])
     kind = "nnU-Net" if folders[0].casefold() == "imagestr" else "two folders"
     layout = f"{kind}: {folders[0]} and {folders[1]}"
     if place.pattern:
@@ -139,6 +147,8 @@ def _one_kind(
     )
     if len({name.casefold() for name in names}) <= 1:
         return names, [], ()
+    if _are_channels(names):
+        return names, [], ()
     drawn = [name for name in names if not _DRAWN.isdisjoint(name.casefold().split("_"))]
     views = [name for name in names if _VIEWS.issuperset(spoken(name))]
     if drawn and len(drawn) + len(views) == len(names):
@@ -151,6 +161,11 @@ def _one_kind(
         )
         return first, [], notes
     return [], names, ()
+
+
+def _are_channels(folders: Sequence[str]) -> bool:
+    """Whether folders are called after contrasts: t1 and flair, each with a file of every case."""
+    return len(folders) > 1 and all(map(is_contrast, folders))
 
 
 def _aside(folders: Sequence[str], files: Sequence[File], why: str) -> tuple[str, ...]:
@@ -170,11 +185,12 @@ def _unnamed_images(
         return list(others), []
     best = max(hits.values(), default=0)
     full = [name for name, count in hits.items() if count == best]
-    if 2 * best > len(keys) and len(full) == 1:
+    if 2 * best > len(keys) and (len(full) == 1 or _are_channels(full)):
         return full, []
     if 2 * best > len(keys):
         return [], full
-    return [name for name, count in hits.items() if count], []
+    contrasts = [name for name in others if is_contrast(name)]  # p1_t1 in t1
+    return [name for name, count in hits.items() if count] or contrasts, []
 
 
 def _which(images: Sequence[str], labels: Sequence[str]) -> Doubt:

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from medseg.errors import MedsegError
 from medseg.scans.decode import decode
-from medseg.scans.dicom.series import chosen, series_in
+from medseg.scans.dicom.folder import chosen, series_in
 from medseg.scans.formats import is_scan, named_path, reading_notes, shown_name
 from tests.scans.dicom.objects import SECRETS, affine, dataset, ramp, save, save_series, slices, uid
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
 
+from medseg.errors import MedsegError
 from medseg.scans.discover import discover
 from medseg.scans.read import read_subject
 from tests.scans.dicom.objects import affine, ramp, save_series, to_ras
@@ -56,3 +58,37 @@ def test_a_segmentation_beside_its_series_in_a_folder_per_case(tmp_path: Path) -
     subject = read_subject(dataset.cases[2])
     assert subject.label is not None
     np.testing.assert_array_equal(subject.label[0], MASKS[0] + 2 * MASKS[1])
+
+
+def test_a_segmentation_among_the_slices_of_its_case(tmp_path: Path) -> None:
+    """A folder per case holds both, and only the content says which file is the label."""
+    for case in ("a", "b", "c"):
+        save_series(tmp_path / case, ramp(*SIZE))
+        write(tmp_path / case / "1-1.dcm", MASKS)
+    dataset = discover(tmp_path)
+    assert [case.name for case in dataset.cases] == ["a", "b", "c"]
+    subject = read_subject(dataset.cases[1])
+    np.testing.assert_array_equal(subject.image[0], ramp(*SIZE))
+    assert subject.label is not None
+    np.testing.assert_array_equal(subject.label[0], MASKS[0] + 2 * MASKS[1])
+
+
+def test_a_segmentation_for_each_class(tmp_path: Path) -> None:
+    for case in ("a", "b", "c"):
+        save_series(tmp_path / case / "ct", ramp(*SIZE))
+        for name, mask in zip(("liver", "tumour"), MASKS, strict=True):
+            write(tmp_path / case / f"{name}.dcm", mask[None], names=(name,))
+    dataset = discover(tmp_path)
+    subject = read_subject(dataset.cases[0])
+    assert subject.label is not None
+    np.testing.assert_array_equal(subject.label, MASKS)
+
+
+def test_segmentations_of_one_segment_are_no_classes(tmp_path: Path) -> None:
+    """Two raters, whose files are called by identifiers."""
+    for case in ("a", "b", "c"):
+        save_series(tmp_path / case / "ct", ramp(*SIZE))
+        for rater in (1, 2):
+            write(tmp_path / case / f"1.2.840.{rater}.5.6.dcm", MASKS[:1], names=("liver",))
+    with pytest.raises(MedsegError, match="both hold 'liver': they are of several raters"):
+        discover(tmp_path)

@@ -13,7 +13,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from medseg.errors import MachineError, ScanError
 from medseg.scans.decode import decode
-from medseg.scans.dicom.series import series_in
+from medseg.scans.dicom.folder import series_in
 from medseg.scans.formats import is_scan
 from tests.scans.dicom.objects import (
     CT,
@@ -121,12 +121,16 @@ def test_announced_lengths_take_no_memory(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
-def test_a_damaged_file_does_not_take_its_neighbours_along(tmp_path: Path) -> None:
-    volume = ramp(4, 5, 3)
-    save_series(tmp_path, volume)
-    (tmp_path / "zz.dcm").write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)) * 3)
-    (first,) = [path for path in tmp_path.iterdir() if is_scan(path)]
-    np.testing.assert_array_equal(decode(first).values[0], volume)
+def test_a_damaged_file_does_not_take_whole_ones_along(tmp_path: Path) -> None:
+    """A file that is a scan by itself lacks nothing; a series may (`test_series`)."""
+    (one,) = slices(ramp(4, 5, 1), affine())
+    whole = save(one, tmp_path / "a.dcm")
+    broken = tmp_path / "zz.dcm"
+    broken.write_bytes(b"\0" * 128 + b"DICM" + bytes(range(256)) * 3)
+    np.testing.assert_array_equal(decode(whole).values[0], ramp(4, 5, 1))
+    assert is_scan(broken)
+    with pytest.raises(ScanError, match=r"zz.dcm: "):
+        decode(broken)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ESTALE])

@@ -284,6 +284,21 @@ def test_fewer_pixels_than_announced(tmp_path: Path) -> None:
         values_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("elements", "what"),
+    [
+        ({"BitsStored": 12, "HighBit": 15}, "in bits 4 to 15, not from bit 0"),
+        ({"BitsAllocated": 12, "BitsStored": 12, "HighBit": 11}, "values of 12 bits each"),
+    ],
+)
+def test_bits_where_nobody_looks_are_refused(
+    tmp_path: Path, elements: dict[str, int], what: str
+) -> None:
+    (one,) = slices(ramp(4, 6, 1, kind=np.uint16), affine(), **elements)
+    with pytest.raises(ScanError, match=what):
+        decode(save(one, tmp_path / "a.dcm"))
+
+
 def test_a_scale_of_nothing_is_refused(tmp_path: Path) -> None:
     save_series(tmp_path, ramp(3, 3, 2), storage=MR, RescaleSlope=0, RescaleIntercept=0)
     with pytest.raises(ScanError, match="its rescale slope is 0"):

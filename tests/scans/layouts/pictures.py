@@ -212,4 +212,25 @@ PICTURES: dict[str, tuple[list[str], Right]] = {
         [f"p{n}/{what}.nii.gz" for n in N for what in ("b0", "b1000", "label")],
         Right(4, channels=2),
     ),
+    "overlays beside pictures and masks": (
+        of("images/c{}.png", "images/c{}_overlay.png", "labels/c{}.png", n=N),
+        Right(4, notes=("c1_overlay.png, ...) left aside",)),
+    ),
+    "ISIC 2017 with superpixels": (
+        of(
+            "ISIC-2017_Training_Data/ISIC_{}.jpg",
+            "ISIC-2017_Training_Data/ISIC_{}_superpixels.png",
+            "ISIC-2017_Training_Part1_GroundTruth/ISIC_{}_segmentation.png",
+            n=N,
+        ),
+        Right(4, first="ISIC_1_segmentation.png", notes=("superpixels",)),
+    ),
+    "pictures with a stray volume": (
+        [*of("images/c{}.png", "labels/c{}.png", n=N), "more/v.nii.gz", "more/v_mask.nii.gz"],
+        Right(4, first="c1.png"),
+    ),
+    "masks that are called overlays": (
+        of("images/c{}.png", "labels/c{}_overlay.png", n=N),
+        Right(4, first="c1_overlay.png"),
+    ),
 }

@@ -97,6 +97,42 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         ],
         "derivatives/manual",
     ),
+    **{
+        f"{made} beside the scan": (
+            [f"p{n}/{w}.nii.gz" for n in N for w in ("ct", made, "seg")],
+            made,
+        )
+        for made in ("pred", "output", "auto", "uncertainty")
+    },
+    "visits of one label, a folder each": (
+        [f"images/{v}/p{n}.nii.gz" for v in ("baseline", "followup") for n in N]
+        + [f"labels/p{n}.nii.gz" for n in N],
+        "two candidates for one case",
+    ),
+    "before and after, of one label": (
+        [f"images/{v}/p{n}.nii.gz" for v in ("pre", "post") for n in N]
+        + [f"labels/p{n}.nii.gz" for n in N],
+        "two candidates for one case",
+    ),
+    "a first and a second reader": (
+        [f"images/c{n}.png" for n in N]
+        + [f"labels/{r}/c{n}.png" for r in ("first", "second") for n in N],
+        "first, second.* versions or raters",
+    ),
+    "labels before and after correction": (
+        [f"images/c{n}.png" for n in N]
+        + [f"labels/c{n}_{v}.png" for v in ("orig", "corrected") for n in N],
+        "corrected, orig.* versions or raters",
+    ),
+    "repeats of one contrast with one label": (
+        [f"sub-0{n}/anat/sub-0{n}_run-{r}_T1w.nii.gz" for n in N for r in (1, 2)]
+        + [f"derivatives/m/sub-0{n}/anat/sub-0{n}_dseg.nii.gz" for n in N],
+        "differ only by a number",
+    ),
+    "repeats beside a contrast": (
+        [f"p{n}/{w}.nii.gz" for n in N for w in ("t1_1", "t1_2", "flair", "seg")],
+        "differ only by a number",
+    ),
     "slices in DICOM alone": (["p1/0001.czi", "p1/0002.czi"], r"2 \.czi \(not read\)"),
     "PanNuke": (
         ["Fold 1/images/fold1/images.npy", "Fold 1/masks/fold1/masks.npy"],
@@ -245,3 +281,39 @@ def test_a_missing_mask_is_absent_on_request(tmp_path):
     assert dataset.problems == ()
     (s2,) = [case for case in dataset.cases if case.name == "s2"]
     assert [label and label.name for label in s2.labels] == ["liver.nii.gz", None]
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "images", "labels"),
+    [
+        (["{n}_raw.png", "{n}_zones.png"], "*_raw*|*_zones*", ["{n}_raw.png"], "{n}_zones.png"),
+        (
+            ["s/{n}/pre/FLAIR.nii.gz", "s/{n}/orig/FLAIR.nii.gz", "s/{n}/wmh.nii.gz"],
+            "*/pre/*|*wmh*",
+            ["FLAIR.nii.gz"],
+            "wmh.nii.gz",
+        ),
+        (
+            ["{n}/pre/FLAIR.nii.gz", "{n}/pre/T1.nii.gz", "{n}/wmh.nii.gz"],
+            "*/pre/*|*/wmh*",
+            ["FLAIR.nii.gz", "T1.nii.gz"],
+            "wmh.nii.gz",
+        ),
+    ],
+)
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_pattern_of_two_sides_tells_what_names_do_not(
+    tmp_path, names, pattern, images, labels, twice
+):
+    root = fill(tmp_path, *[name.format(n=n) for n in N for name in names])
+    folder = tmp_path if twice else None
+    with pytest.raises(MedsegError):
+        discover(root, folder, folder)
+    dataset = discover(root, folder, folder, "*/" * names[0].startswith("s/") + pattern)
+    assert [[path.name for path in case.images] for case in dataset.cases] == [
+        [image.format(n=n) for image in images] for n in N
+    ]
+    for n, case in zip(N, dataset.cases, strict=True):
+        (label,) = case.labels
+        assert label.name == labels.format(n=n)
+        assert str(n) in label.relative_to(root).as_posix()

@@ -29,6 +29,13 @@ def listed(root, value, name="dataset_0.json"):
     return root
 
 
+def in_folders(*folders):
+    return [
+        {"image": [f"{folder}/{n}.nii.gz" for folder in folders], "label": f"lab/{n}.nii.gz"}
+        for n in "abcd"
+    ]
+
+
 def test_regions_are_read_with_the_order_they_are_written_in(tmp_path):
     labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 9}
     described = {"labels": labels, "regions_class_order": [1, 2, 3]}
@@ -193,6 +200,20 @@ def test_a_list_of_channels(tmp_path):
     dataset = discover(tmp_path)
     assert dataset.channel_rule == ChannelRule(kind="suffix", keys=("_t1", "_t2"))
     assert [len(case.images) for case in dataset.cases] == [2] * 4
+
+
+def test_a_list_of_channels_that_only_folders_tell_apart(tmp_path):
+    fill(tmp_path, *[f"{k}/{n}.nii.gz" for k in ("t2", "t1", "lab") for n in "abcd"])
+    dataset = discover(listed(tmp_path, {"training": in_folders("t2", "t1")}))
+    assert dataset.channel_rule == ChannelRule(kind="outer", keys=("t1", "t2"))
+    found = [[path.relative_to(tmp_path).as_posix() for path in c.images] for c in dataset.cases]
+    assert found == [[f"t1/{n}.nii.gz", f"t2/{n}.nii.gz"] for n in "abcd"]
+
+
+def test_channels_that_nothing_tells_apart_are_a_problem(tmp_path):
+    fill(tmp_path, *[f"{k}/{n}.nii.gz" for k in ("x/t", "y/t", "lab") for n in "abcd"])
+    with pytest.raises(MedsegError, match="neither names nor folders tell apart"):
+        discover(listed(tmp_path, {"training": in_folders("x/t", "y/t")}))
 
 
 def test_two_lists_are_a_question(tmp_path):

@@ -52,6 +52,28 @@ def test_segments_are_one_list_for_all_cases(tmp_path):
     assert set(np.unique(third)) == {0, 1}
 
 
+def test_a_name_is_one_class_however_it_is_spelled(tmp_path):
+    slicer(tmp_path / "p1", [("Left_Kidney", 1, 0), ("tumour", 2, 0)])
+    slicer(tmp_path / "p2", [("tumour", 1, 0), ("left kidney", 2, 0)])
+    slicer(tmp_path / "p3", [("left kidney", 1, 0)])
+    dataset = discover(tmp_path)
+    assert dataset.class_values == {"left kidney": 1, "tumour": 2}
+    assert [note for note in dataset.notes if "taken for one class" in note] == [
+        "segments 'Left_Kidney', 'left kidney' are taken for one class, 'left kidney'"
+    ]
+    first, second, _ = (read_subject(case).label for case in dataset.cases)
+    assert first[0, :4, 0, 0].tolist() == [1, 1, 2, 2]
+    assert second[0, :4, 0, 0].tolist() == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("names", [("Segment_1", "Segment_2"), ("Segment_1",), ("Segment_1", "a")])
+def test_names_that_slicer_gives_by_itself_are_doubted(tmp_path, names):
+    slicer(tmp_path / "p1", [(name, number, 0) for number, name in enumerate(names, start=1)])
+    slicer(tmp_path / "p2", [(names[0], 1, 0)])
+    said = "\n".join(discover(tmp_path).notes)
+    assert ("in the order they are made" in said) == (names == ("Segment_1", "Segment_2"))
+
+
 def test_overlapping_segments_are_layers_everywhere(tmp_path):
     slicer(tmp_path / "p1", [("liver", 1, 0), ("tumour", 1, 1)], layers=2)
     slicer(tmp_path / "p2", [("tumour", 1, 0)])

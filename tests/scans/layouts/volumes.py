@@ -213,4 +213,70 @@ VOLUMES: dict[str, tuple[list[str], Right]] = {
         + of("labelsTr/CHUM-00{}.nii.gz", n=N),
         Right(4, channels=2),
     ),
+    "a scene's picture beside a scan": (
+        of("p{}/CT.nrrd", "p{}/Segmentation.seg.nrrd", "p{}/Scene.mrml", "p{}/Scene.png"),
+        Right(3, first="Segmentation.seg.nrrd", notes=("Scene.png, ...) left aside",)),
+    ),
+    "previews, with some for testing": (
+        of("train/p{}/ct.nii.gz", "train/p{}/ct_preview.png", "train/p{}/seg.nii.gz", n=N)
+        + of("test/p{}/ct.nii.gz", "test/p{}/ct_preview.png", n=range(5, 12)),
+        Right(4, first="seg.nii.gz", notes=("ct_preview.png", "kept for testing")),
+    ),
+    "VerSe with snapshots": (
+        of(
+            "rawdata/sub-verse{0}/sub-verse{0}_ct.nii.gz",
+            "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_msk.nii.gz",
+            "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_snp.png",
+        ),
+        Right(3, groups=3, first="sub-verse1_seg-vert_msk.nii.gz", notes=("pictures beside",)),
+    ),
+    "VerSe in three": (
+        [
+            f"dataset-{part}/{kind.format(n)}"
+            for part, ns in (("01training", (1, 2)), ("02validation", (3,)), ("03test", (4, 5)))
+            for n in ns
+            for kind in (
+                "rawdata/sub-verse{0}/sub-verse{0}_ct.nii.gz",
+                "derivatives/sub-verse{0}/sub-verse{0}_seg-vert_msk.nii.gz",
+            )
+        ],
+        Right(3, groups=3, validation=1, notes=("kept for testing",)),
+    ),
+    "letters with accents, as a Mac and as others spell them": (
+        [
+            *(f"images/{name}.nii.gz" for name in ("Mu\u0308ller", "Bo\u0308hm")),
+            *(f"labels/{name}.nii.gz" for name in ("M\u00fcller", "B\u00f6hm")),
+        ],
+        Right(2),
+    ),
+    "a folder per contrast": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", "labels/p{}.nii.gz", n=N),
+        Right(4, channels=2, first="p1.nii.gz"),
+    ),
+    "a folder per contrast, at the top": (
+        of("T1/p{0}_T1.nii.gz", "FLAIR/p{0}_FLAIR.nii.gz", "mask/p{}_mask.nii.gz", n=N),
+        Right(4, channels=2, first="p1_mask.nii.gz"),
+    ),
+    "a folder per contrast and per class": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", n=N)
+        + of("labels/liver/p{}.nii.gz", "labels/spleen/p{}.nii.gz", n=N),
+        Right(4, channels=2, classes=("liver", "spleen")),
+    ),
+    "contrasts with a label each": (
+        of("images/t1/p{}.nii.gz", "images/t2/p{}.nii.gz", n=N)
+        + of("labels/t1/p{}.nii.gz", "labels/t2/p{}.nii.gz", n=N),
+        Right(8),
+    ),
+    "contrasts of different patients": (
+        of("images/ct/p{}.nii.gz", n=(1, 2))
+        + of("images/mr/p{}.nii.gz", n=(3, 4))
+        + of("labels/p{}.nii.gz", n=N),
+        Right(4),
+    ),
+    "volumes in parts": (
+        of("volume_pt1/volume-{}.nii", n=(1, 2))
+        + of("volume_pt2/volume-{}.nii", n=(3, 4))
+        + of("segmentations/segmentation-{}.nii", n=N),
+        Right(4, first="segmentation-1.nii"),
+    ),
 }

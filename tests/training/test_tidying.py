@@ -1,0 +1,84 @@
+"""A rule is adopted where it helps the validated cases, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from medseg.inference.cleanup import Cleanup
+from medseg.training.tidying import Found, learn_tidying
+
+SIZE = (20, 20, 10)
+
+
+def blob(*corners, side=6):
+    out = np.zeros(SIZE, dtype=bool)
+    for i, j, k in corners:
+        out[i : i + side, j : j + side, k : k + side] = True
+    return out
+
+
+def cases(make, count=5):
+    return [Found(*make(np.random.default_rng(index)), 2.0) for index in range(count)]
+
+
+def with_strays(rng):
+    reference = blob((2, 2, 2))
+    prediction = reference.copy()
+    prediction[rng.integers(10, 14), 0, 9] = True
+    prediction[15:18, 15:18, 5:8] = True
+    return prediction, reference
+
+
+def test_strays_are_dropped_by_the_simplest_rule():
+    found = learn_tidying(cases(with_strays))
+    assert found.rule == Cleanup(largest=True)
+    assert found.before < 0.95
+    assert found.after == 1
+
+
+def test_many_true_pieces_are_not_thinned_out_to_one():
+    def lesions(rng):
+        reference = blob((1, 1, 1), (10, 10, 2))
+        prediction = reference.copy()
+        prediction[18, rng.integers(20), 9] = True
+        prediction[0, 18, :3] = True
+        return prediction, reference
+
+    found = learn_tidying(cases(lesions))
+    assert found.rule is not None
+    assert not found.rule.largest
+    assert found.rule.least_mm3 > 0
+    assert found.after == 1
+
+
+def test_holes_are_filled_where_the_truth_has_none():
+    def hollow(_):
+        reference = blob((3, 3, 2), side=7)
+        prediction = reference.copy()
+        prediction[5:8, 5:8, 4:7] = False
+        return prediction, reference
+
+    assert learn_tidying(cases(hollow)).rule == Cleanup(fill=True)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_what_is_right_is_left_alone(count):
+    found = learn_tidying(cases(lambda _: (blob((2, 2, 2)), blob((2, 2, 2))), count))
+    assert found == (None, 1, 1)
+
+
+def test_a_rule_that_harms_more_cases_than_it_helps_is_not_adopted():
+    def two_pieces(_):
+        reference = blob((1, 1, 1), (10, 10, 2))
+        return reference.copy(), reference
+
+    mixed = [*cases(two_pieces, 3), *cases(with_strays, 1)]
+    found = learn_tidying(mixed)
+    assert found.rule is None or not found.rule.largest
+
+
+def test_a_class_that_is_nowhere_counts_as_right():
+    empty = np.zeros(SIZE, dtype=bool)
+    stray = empty.copy()
+    stray[0, 0, 0] = True
+    found = learn_tidying([Found(empty, empty, 1.0), Found(stray, empty, 1.0)])
+    assert found == (None, 0.5, 0.5)
