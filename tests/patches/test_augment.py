@@ -169,22 +169,6 @@ def test_the_grid_is_torchs(dim):
 
 
 @dims
-def test_what_comes_from_outside_has_no_class_and_what_had_none_keeps_none(dim):
-    """Everything moves but the classes: a patch of one class stays of that class or ignored."""
-    size = SIZES[dim]
-    image = torch.ones(4, 1, *size)
-    label = torch.full((4, 2, *size), 2, dtype=torch.uint8)
-    label[:, 1] = IGNORED
-    parameters = turned(augment_of(dim), image.shape, 25)
-    new_image, new_label = augment_of(dim).apply(PatchBatch(image, label), parameters)
-    outside = new_image[:, 0] == 0
-    assert outside.any()
-    assert (new_label[:, 0][outside] == IGNORED).all()
-    assert set(new_label[:, 0].unique().tolist()) == {2, IGNORED}
-    assert (new_label[:, 1] == IGNORED).all()
-
-
-@dims
 def test_displacements_shift_in_voxels(dim):
     """A displacement that is the same everywhere is a shift of the image and of every layer."""
     size = SIZES[dim]

@@ -7,7 +7,6 @@ import torch
 from patches.cases import InMemory, stored_case
 from plans import plan_for_tests
 
-from medseg.patches.augment import Augment
 from medseg.patches.sampler import PADDING, PatchSampler
 from medseg.prepare.prepared import Prepared
 from medseg.types import IGNORED
@@ -151,28 +150,6 @@ def test_a_case_without_label_teaches_no_class():
     assert batch.label.shape == (2, 1, 16, 16, 16)
     assert (batch.label == IGNORED).all()
     assert batch.image.any()
-
-
-@pytest.mark.parametrize(("size", "most"), [((30, 30, 30), 0.05), ((14, 14, 14), 0.5)])
-def test_what_a_training_learns_of_is_tissue(size, most):
-    """As training does it, margin and augmentation included: only voxels that exist have a class.
-
-    Intensity 1 is everywhere in the case, so a voxel far from 1 was not cut out of it.
-    """
-    plan = plan_for_tests(batch_size=8)
-    patches = PatchSampler([stored_case(size)], plan, 0)
-    augment = Augment.for_plan(plan, "default", 0)
-    still = Augment.for_plan(plan, "none", 0)
-    unknown = []
-    for step in range(12):
-        drawn = augment.sample((8, 1, 16, 16, 16), 0, 0, step)
-        neutral = still.sample((8, 1, 16, 16, 16), 0, 0, step)
-        moved = neutral._replace(matrices=drawn.matrices, displacements=drawn.displacements)
-        image, label = augment.apply(patches.batch(step), moved)
-        assert (label[image < 0.12] == IGNORED).all()  # in a corner 1/8 is interpolated
-        assert (label[image > 0.9999] != IGNORED).all()
-        unknown.append((label == IGNORED).float().mean())
-    assert 0 < np.mean(unknown) < most
 
 
 def test_patches_of_a_sparsely_annotated_case_show_annotation():
