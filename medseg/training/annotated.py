@@ -7,6 +7,7 @@ from typing import cast
 
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
+from medseg.plan.classes import MOST_CLASSES
 from medseg.plan.plan import Plan
 from medseg.scans.case import Case
 from medseg.scans.known import Known
@@ -28,8 +29,9 @@ def unannotated(
         hparams: Gives `annotated` and `missing_masks`.
 
     Raises:
-        SettingsError: If a table names no such case or class, or if the classes have no background
-            that a class which nobody looked for could be hidden in.
+        SettingsError: If a table names no such case or class, if the classes have no background
+            that a class which nobody looked for could be hidden in, or if there are more
+            combinations than a byte can number.
     """
     found = {case.name: _without_mask(case, plan, hparams) for case in cases}
     if hparams.annotated is not None:
@@ -41,6 +43,13 @@ def unannotated(
             f"is not annotated for every class, and {plan.class_names[0]} is a class itself: there "
             "is no background in which the others could be",
             "call the first class background, or leave the case out",
+        )
+    sets = {*found.values()}
+    if plan.task == "multiclass" and plan.num_outputs + len(sets) > MOST_CLASSES:
+        raise SettingsError(
+            f"{plan.num_outputs} classes, {len(sets)} combinations of them not annotated",
+            f"together at most {MOST_CLASSES} can be told apart",
+            "train them as masks that may overlap: --task multilabel",
         )
     return found
 

@@ -123,3 +123,12 @@ def test_a_class_that_may_be_there_is_not_learned_to_be_absent(name):
     assert (logits.grad[0, 2] <= 0).all()
     assert (logits.grad[0, 1] > 0).all()
     assert (logits.grad[1, 2] > 0).all()
+
+
+def test_more_combinations_than_a_byte_can_number_are_refused():
+    names = ("background", *(f"c{n}" for n in range(1, 200)))
+    plan = plan_for_tests(class_names=names, label_values=tuple(range(200)))
+    files = [Path("a")] * 199
+    cases = [case(f"p{n}", *files[:n], None, *files[n + 1 :]) for n in range(100)]
+    with pytest.raises(SettingsError, match="--task multilabel"):
+        unannotated(cases, [], plan, HParams(missing_masks="unannotated"))
