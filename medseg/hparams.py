@@ -43,7 +43,7 @@ def _label_values(values: object) -> object:
     except ValueError:
         numbers = (-1,)
     if not all(0 <= number < _MOST_VALUE for number in numbers):
-        raise ValueError(f"must be a whole number from 0 to {_MOST_VALUE - 1}, or a list of them")
+        raise ValueError(f"must be an integer from 0 to {_MOST_VALUE - 1}, or a list of them")
     single = not isinstance(values, list | tuple) and len(numbers) == 1
     return numbers[0] if single else numbers
 
