@@ -16,16 +16,25 @@ hparams = HParams(
     pattern=None,
     # Folder of the run. None: a new folder in `runs`.
     output=None,
-    # Class name -> its value in the label files. None: every value found is a class.
+    # Class name -> its value in the label files, or several values of a region that may overlap
+    # others: {"whole": [1, 2, 4], "core": [1, 4], "enhancing": 4}. None: every value is a
+    # class.
     classes=None,
+    # Value in the label files of voxels that nobody annotated: neither trained nor scored.
+    # None: as the dataset's own description says, else no value.
+    ignore_label=None,
     # Channels of each image; a case with another number is left out. None: as most cases have.
     channels=None,
     # multiclass: one class per voxel. multilabel: classes may overlap (one mask file per
     # class). None: found out. One of: multiclass, multilabel.
     task=None,
     # Where each class has a mask file and a case has none of it. refuse: leave the case out.
-    # empty: the class is absent there. One of: refuse, empty.
+    # empty: the class is absent there. unannotated: nobody looked for it, so it may be there.
+    # One of: refuse, empty, unannotated.
     missing_masks="refuse",
+    # CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
+    # classes may be there unmarked. Cases that it does not name have all. None: all cases have.
+    annotated=None,
     # Who belongs together on one side of a split, such as scans of one patient: a regular
     # expression whose match in a case's name (or first group in it) says who it is of, or a CSV
     # or JSON table of case and group. None: found from the names.
@@ -78,8 +87,11 @@ hparams = HParams(
     epochs=None,
     # Training length as a duration such as 90s, 15m or 1h30m, validation and report included.
     time_budget=None,
-    # Peak learning rate of AdamW, above 0.
-    learning_rate=0.004,
+    # Peak learning rate of AdamW, above 0. None: planned, by network and pretraining.
+    learning_rate=None,
+    # What the learning rate is multiplied by from each stage of the encoder to the one before,
+    # in (0, 1]. None: 1, but 0.9 for a pretrained encoder of a paper's size.
+    layer_decay=None,
     # Weight decay of AdamW, at least 0.
     weight_decay=0.05,
     # Share of the schedule in which the learning rate rises, in [0, 1).
@@ -90,9 +102,13 @@ hparams = HParams(
     # reached after some steps, so that a short run is averaged over its end. The average is the
     # model.
     ema_decay=0.99,
-    # Dice plus cross-entropy, or Dice plus focal loss (for rare classes). One of: dice_ce,
-    # dice_focal.
+    # dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are
+    # hard. tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce
+    # plus the overlap of edges. One of: dice_ce, dice_focal, tversky_ce, boundary.
     loss="dice_ce",
+    # Class name -> its weight in the loss, such as 5 for a class that must not be missed;
+    # classes that are not named have 1. None: all have.
+    class_weights=None,
     # Strength of the random changes to training patches. One of: none, light, default.
     augmentation="default",
     # Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y

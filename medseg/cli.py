@@ -19,7 +19,7 @@ from medseg import __version__
 from medseg.errors import MachineError, MedsegError, SettingsError, Stopped, TrainingError
 from medseg.files import machine_error, whole_file, write_text
 from medseg.flags import parse_flags
-from medseg.hparams import Device, HParams, Overlap, Tta
+from medseg.hparams import Device, HParams, LabelValue, LabelValues, Overlap, Tta
 from medseg.progress import one_line
 from medseg.quantities import Bytes
 from medseg.settings import Settings
@@ -80,8 +80,11 @@ class EvaluateOptions(Settings):
     """JSON file for all scores. None: only the table."""
     tolerance_mm: float = Field(default=1.0, ge=0)
     """Distance that the surface Dice forgives, in mm (pixels for plain images)."""
-    classes: dict[str, int] | None = Field(default=None, min_length=1)
-    """Class name -> its value in the files. None: every value but 0 that a reference holds."""
+    classes: dict[str, LabelValues] | None = Field(default=None, min_length=1)
+    """Class name -> its value in the files, or several of a region: whole=1,2,4. None: what the
+    references' dataset names, else every value but 0 that a reference holds."""
+    ignore_label: LabelValue | None = None
+    """Value in the references of voxels that are not scored. None: as their dataset says."""
 
 
 def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
@@ -207,7 +210,12 @@ def evaluate(program: str, argv: Sequence[str]) -> int:
         check_writable(options.output.parent)
     terminal = Terminal()
     summary, problems = evaluate_folders(
-        options.prediction, options.reference, options.classes, options.tolerance_mm, terminal
+        options.prediction,
+        options.reference,
+        options.classes,
+        options.tolerance_mm,
+        terminal,
+        options.ignore_label,
     )
     terminal.table(*summary_table(summary))
     for problem in problems:

@@ -9,6 +9,7 @@ import difflib
 import json
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_origin
@@ -111,6 +112,9 @@ def _raw(annotation: object, words: Sequence[str]) -> object:
         return None if list(words) == [UNSET] else _raw(parts[0], words)
     if origin is tuple:
         return [_raw(parts[0], [word]) for word in words]
+    if origin is dict and len(words) == 1 and words[0].lstrip().startswith("{"):
+        with suppress(ValueError):  # what is no JSON either is refused as a value
+            return json.loads(words[0])
     if origin is dict:
         return {name: value for name, _, value in (word.partition("=") for word in words)}
     return _scalar(annotation, words[0]) if len(words) == 1 else list(words)

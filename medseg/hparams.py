@@ -23,6 +23,8 @@ from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
 
 PositiveInt = Annotated[int, Field(ge=1)]
+_MOST_VALUE = 2**31
+LabelValue = Annotated[int, Field(ge=0, lt=_MOST_VALUE)]
 Millimetres = Annotated[float, Field(gt=1e-9, lt=1e9)]
 
 
@@ -39,6 +41,21 @@ def _known_fold(fold: object) -> object:
     return int(fold) if isinstance(fold, str) and number else fold
 
 
+def _label_values(values: object) -> object:
+    """One value, or several: a list, or a text such as 1,2,4."""
+    words = values.strip("[] ").split(",") if isinstance(values, str) else values
+    each: list[object] = list(words) if isinstance(words, list | tuple) else [words]
+    try:
+        numbers = tuple(int(str(value)) for value in each)
+    except ValueError:
+        numbers = (-1,)
+    if not all(0 <= number < _MOST_VALUE for number in numbers):
+        raise ValueError(f"must be an integer from 0 to {_MOST_VALUE - 1}, or a list of them")
+    single = not isinstance(values, list | tuple) and len(numbers) == 1
+    return numbers[0] if single else numbers
+
+
+LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_label_values)]
 Device = Annotated[str, AfterValidator(_known_device)]
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all", "none"], BeforeValidator(_known_fold)]
 Tta = Literal["none", "mirror"]
@@ -107,18 +124,25 @@ class HParams(Settings):
     """Glob of the files inside `images` and `labels`, such as `*/*.mhd`. None: every scan file."""
     output: Path | None = None
     """Folder of the run. None: a new folder in `runs`."""
-    classes: (
-        dict[Annotated[str, Field(min_length=1)], Annotated[int, Field(ge=0, lt=2**31)]] | None
-    ) = Field(default=None, min_length=1)
-    """Class name -> its value in the label files. None: every value found is a class."""
+    classes: dict[Annotated[str, Field(min_length=1)], LabelValues] | None = Field(
+        default=None, min_length=1
+    )
+    """Class name -> its value in the label files, or several values of a region that may overlap
+    others: {"whole": [1, 2, 4], "core": [1, 4], "enhancing": 4}. None: every value is a class."""
+    ignore_label: LabelValue | None = None
+    """Value in the label files of voxels that nobody annotated: neither trained nor scored. None:
+    as the dataset's own description says, else no value."""
     channels: PositiveInt | None = None
     """Channels of each image; a case with another number is left out. None: as most cases have."""
     task: Literal["multiclass", "multilabel"] | None = None
     """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
     None: found out."""
-    missing_masks: Literal["refuse", "empty"] = "refuse"
+    missing_masks: Literal["refuse", "empty", "unannotated"] = "refuse"
     """Where each class has a mask file and a case has none of it. refuse: leave the case out.
-    empty: the class is absent there."""
+    empty: the class is absent there. unannotated: nobody looked for it, so it may be there."""
+    annotated: Path | None = None
+    """CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
+    classes may be there unmarked. Cases that it does not name have all. None: all cases have."""
     groups: str | None = Field(default=None, min_length=1)
     """Who belongs together on one side of a split, such as scans of one patient: a regular
     expression whose match in a case's name (or first group in it) says who it is of, or a CSV or
@@ -164,8 +188,11 @@ class HParams(Settings):
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None
     """Training length as a duration such as 90s, 15m or 1h30m, validation and report included."""
-    learning_rate: float = Field(default=4e-3, gt=0)
-    """Peak learning rate of AdamW, above 0."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of AdamW, above 0. None: planned, by network and pretraining."""
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
+    """What the learning rate is multiplied by from each stage of the encoder to the one before, in
+    (0, 1]. None: 1, but 0.9 for a pretrained encoder of a paper's size."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Weight decay of AdamW, at least 0."""
     warmup: float = Field(default=0.03, ge=0, lt=1)
@@ -175,8 +202,13 @@ class HParams(Settings):
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     """Weight of the past in the running average of the weights, per step, in [0, 1); it is reached
     after some steps, so that a short run is averaged over its end. The average is the model."""
-    loss: Literal["dice_ce", "dice_focal"] = "dice_ce"
-    """Dice plus cross-entropy, or Dice plus focal loss (for rare classes)."""
+    loss: Literal["dice_ce", "dice_focal", "tversky_ce", "boundary"] = "dice_ce"
+    """dice_ce: Dice plus cross-entropy. dice_focal: Dice plus focal loss, for voxels that are hard.
+    tversky_ce: misses count more than false finds, for small classes. boundary: dice_ce plus the
+    overlap of edges."""
+    class_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] | None = None
+    """Class name -> its weight in the loss, such as 5 for a class that must not be missed; classes
+    that are not named have 1. None: all have."""
     augmentation: Literal["none", "light", "default"] = "default"
     """Strength of the random changes to training patches."""
     flips: tuple[Literal["x", "y", "z"], ...] | None = None
@@ -271,6 +303,21 @@ class HParams(Settings):
             lambda h: h.classes is not None and len(set(h.classes.values())) < len(h.classes),
             "two classes cannot share a value",
             "give each class its own value, or leave out the second name",
+        ),
+        Rule(
+            ("classes",),
+            lambda h: () in (h.classes or {}).values(),
+            "a class needs a value",
+            "give it one, or leave it out",
+        ),
+        Rule(
+            ("classes", "ignore_label"),
+            lambda h: any(
+                h.ignore_label == value or (isinstance(value, tuple) and h.ignore_label in value)
+                for value in (h.classes or {}).values()
+            ),
+            "a class cannot be ignored",
+            "take its value out of one of them",
         ),
         Rule(
             ("flips",),

@@ -22,6 +22,9 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "pattern": (["*/x.mhd"], "'*/x.mhd'", "*/x.mhd"),
     "output": (["runs/x"], "'runs/x'", Path("runs/x")),
     "classes": (["left=1", "right=40"], "{'left': 1, 'right': 40}", {"left": 1, "right": 40}),
+    "class_weights": (["a=2", "b=0.5"], "{'a': 2.0, 'b': 0.5}", {"a": 2.0, "b": 0.5}),
+    "annotated": (["a.csv"], "'a.csv'", Path("a.csv")),
+    "ignore_label": (["255"], "255", 255),
     "channels": (["4"], "4", 4),
     "task": (["multilabel"], "'multilabel'", "multilabel"),
     "missing_masks": (["empty"], "'empty'", "empty"),
@@ -45,6 +48,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "steps": (["4"], "4", 4),
     "epochs": (["7"], "7", 7),
     "time_budget": (["1h30m"], "'1h30m'", timedelta(minutes=90)),
+    "layer_decay": (["0.8"], "0.8", 0.8),
     "learning_rate": (["1e-3"], "1e-3", 1e-3),
     "weight_decay": (["0"], "0", 0.0),
     "warmup": (["0.1"], "0.1", 0.1),
@@ -146,6 +150,7 @@ def test_everything_wrong_is_said_at_once():
         ({"patch_size": (8, 8)}, "one number per spatial axis"),
         ({"classes": {"a": 1, "b": 1}}, "share a value"),
         ({"classes": {}}, "at least 1 item"),
+        ({"classes": {"a": ()}}, "needs a value"),
         ({"flips": ("x", "x")}, "once"),
         ({"learning_rate": float("inf")}, "finite"),
         ({"device": "gpu"}, "cuda:N"),
@@ -263,3 +268,19 @@ def test_choices_are_the_names_of_what_can_be_built():
     built = {"encoder": ENCODERS, "head": HEADS, "augmentation": STRENGTHS, "loss": LOSSES}
     for name, names in built.items():
         assert set(get_args(HParams.model_fields[name].annotation)) == set(names)
+
+
+@pytest.mark.parametrize("words", [['{"a": [1, 2], "b": 2}'], ["a=1,2", "b=2"]])
+def test_regions_are_lists_of_values(words):
+    wanted = {"a": (1, 2), "b": 2}
+    assert (
+        resolve(None, parse_flags("train", "", ["--classes", *words], [HParams])).classes == wanted
+    )
+    assert HParams(classes={"a": [1, 2], "b": 2}).classes == wanted
+
+
+def test_a_class_is_not_ignored():
+    with pytest.raises(SettingsError, match="cannot be ignored"):
+        HParams.build({"classes": {"a": (1, 2), "b": 2}, "ignore_label": 2})
+    with pytest.raises(SettingsError, match="cannot be ignored"):
+        HParams.build({"classes": {"a": 1}, "ignore_label": 1})

@@ -27,6 +27,7 @@ from medseg.scans.names import (
     words,
 )
 from medseg.scans.read import read_label_map
+from medseg.scans.regions import Regions
 
 Key = tuple[str, ...]
 """A path below a root: names of folders, and a stem."""
@@ -54,10 +55,19 @@ class Entry(NamedTuple):
 
 
 class Side(NamedTuple):
-    """All of one side, and the names that a dataset gives to its classes' values."""
+    """All of one side.
+
+    Attributes:
+        entries: Its cases.
+        class_names: Value -> name, where a dataset gives names.
+        regions: Its classes of several values.
+        ignore_label: The value of voxels that nobody annotated.
+    """
 
     entries: tuple[Entry, ...]
     class_names: dict[int, str]
+    regions: Regions | None = None
+    ignore_label: int | None = None
 
 
 def file_entry(path: Path) -> Entry:
@@ -86,7 +96,8 @@ def reference_side(folder: Path) -> Side | None:
     ]
     entries += as_files(folder, others)
     single = all(len(case.labels) == 1 for case in dataset.cases)
-    return Side(tuple(entries), {value: name for name, value in names.items()} if single else {})
+    named = {value: name for name, value in names.items()} if single else {}
+    return Side(tuple(entries), named, dataset.regions, dataset.ignore_label)
 
 
 def as_files(folder: Path, paths: Sequence[Path]) -> list[Entry]:

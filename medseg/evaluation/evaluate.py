@@ -1,11 +1,11 @@
 """Predictions against references: two files, or two folders."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from medseg.errors import MedsegError, ScanError
 from medseg.evaluation.entries import Entry
 from medseg.evaluation.pairing import Pair, pair
-from medseg.evaluation.scores import ClassScore, score_case, score_layers
+from medseg.evaluation.scores import NO_CLASS, ClassScore, score_case, score_layers
 from medseg.evaluation.summary import Summary, summarise, summary_table
 from medseg.files import machine_error
 from medseg.geometry import Geometry
@@ -40,12 +40,29 @@ __all__ = [
 Labels = npt.NDArray[np.integer[Any]]
 
 
+class _Maps(NamedTuple):
+    """How label maps are compared: classes with a value or several, what is left out, tolerance."""
+
+    classes: Mapping[str, int | tuple[int, ...]]
+    ignore_label: int | None
+    tolerance_mm: float
+
+    @property
+    def regions(self) -> dict[str, tuple[int, ...]]:
+        """Class -> its values."""
+        return {
+            name: (values,) if isinstance(values, int) else values
+            for name, values in self.classes.items()
+        }
+
+
 def evaluate_folders(
     prediction: Path,
     reference: Path,
-    classes: Mapping[str, int] | None = None,
+    classes: Mapping[str, int | tuple[int, ...]] | None = None,
     tolerance_mm: float = 1.0,
     progress: Progress | None = None,
+    ignore_label: int | None = None,
 ) -> tuple[Summary, tuple[Problem, ...]]:
     """Score label maps, or folders with one mask per class, paired by name.
 
@@ -59,6 +76,8 @@ def evaluate_folders(
             that the dataset gives them.
         tolerance_mm: Tolerance of the surface Dice; pixels for files without a world frame.
         progress: What to report to.
+        ignore_label: Value in the references of voxels that are not scored; None: as their dataset
+            says.
 
     Returns:
         The summary, and what was left out.
@@ -72,15 +91,20 @@ def evaluate_folders(
         raise MedsegError(
             f"tolerance = {tolerance_mm}", "tolerance must be finite and at least 0", "try 1"
         )
-    pairs, problems, names = pair(prediction, reference)
+    pairs, problems, names, regions, ignored = pair(prediction, reference)
     if prediction.samefile(reference):
         progress.warn(f"{prediction} is compared with itself: every score is perfect")
-    values = classes if classes is not None else _classes_of(pairs, names, progress)
+    ignored = ignored if ignore_label is None else ignore_label
+    values = classes
+    if values is None:
+        found = regions.values if regions else _classes_of(pairs, names, progress)
+        values = {name: value for name, value in found.items() if value != ignored}
+    maps = _Maps(values, ignored, tolerance_mm)
     scores: list[ClassScore] = []
     strays: set[int] = set()
     notes: list[tuple[str, Note]] = []
     for one in progress.track(pairs, "scoring", len(pairs)):
-        scored = _score(one, values, classes, tolerance_mm, strays, notes)
+        scored = _score(one, maps, classes, strays, notes)
         if isinstance(scored, Problem):
             problems.append(scored)
         else:
@@ -116,16 +140,15 @@ def _classes_of(
 
 def _score(
     one: Pair,
-    values: Mapping[str, int],
-    classes: Mapping[str, int] | None,
-    tolerance_mm: float,
+    maps: _Maps,
+    classes: Collection[str] | None,
     strays: set[int],
     notes: list[tuple[str, Note]],
 ) -> Sequence[ClassScore] | Problem:
     try:
         if len(one.reference.files) == len(one.prediction.files) == 1:
-            return _score_maps(one, values, tolerance_mm, strays, notes)
-        return _score_masks(one, classes, tolerance_mm, notes)
+            return _score_maps(one, maps, strays, notes)
+        return _score_masks(one, classes, maps.tolerance_mm, notes)
     except ScanError as error:
         failed = machine_error(error, one.reference.name)
         if failed:
@@ -134,22 +157,29 @@ def _score(
 
 
 def _score_maps(
-    one: Pair,
-    classes: Mapping[str, int],
-    tolerance_mm: float,
-    strays: set[int],
-    notes: list[tuple[str, Note]],
+    one: Pair, maps: _Maps, strays: set[int], notes: list[tuple[str, Note]]
 ) -> tuple[ClassScore, ...]:
+    name = one.reference.name
     prediction, reference, geometry = _read(one.prediction.files[0], one.reference, 0, notes)
-    strays |= _values(prediction) - set(classes.values())
-    return score_case(one.reference.name, prediction, reference, geometry, classes, tolerance_mm)
+    known = {value for values in maps.regions.values() for value in values}
+    strays |= _values(prediction) - known
+    if maps.ignore_label is not None:
+        ignored = reference == maps.ignore_label
+        prediction, reference = (
+            np.where(ignored, NO_CLASS, side.astype(np.int32)) for side in (prediction, reference)
+        )
+    plain = {label: values[0] for label, values in maps.regions.items()}
+    if all(len(values) == 1 for values in maps.regions.values()):
+        return score_case(name, prediction, reference, geometry, plain, maps.tolerance_mm)
+    ours, theirs = (
+        np.stack([np.isin(side, values) for values in maps.regions.values()]).astype(np.uint8)
+        for side in (prediction, reference)
+    )
+    return score_layers(name, ours, theirs, geometry, plain, maps.tolerance_mm)
 
 
 def _score_masks(
-    one: Pair,
-    classes: Mapping[str, int] | None,
-    tolerance_mm: float,
-    notes: list[tuple[str, Note]],
+    one: Pair, classes: Collection[str] | None, tolerance_mm: float, notes: list[tuple[str, Note]]
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
     predictions, references = (_places(side) for side in one)

@@ -25,6 +25,7 @@ from medseg.evaluation.entries import (
 from medseg.files import machine_error
 from medseg.scans.case import Problem
 from medseg.scans.names import bare
+from medseg.scans.regions import Regions
 
 
 class Pair(NamedTuple):
@@ -41,11 +42,15 @@ class Pairing(NamedTuple):
         pairs: In natural order.
         problems: References without a prediction, or with several.
         class_names: Value -> name, as the references' dataset has them.
+        regions: Likewise, its classes of several values.
+        ignore_label: Likewise, the value of voxels that nobody annotated.
     """
 
     pairs: list[Pair]
     problems: list[Problem]
     class_names: dict[int, str]
+    regions: Regions | None = None
+    ignore_label: int | None = None
 
 
 def pair(prediction: Path, reference: Path) -> Pairing:
@@ -95,7 +100,13 @@ def _pair(prediction: Path, reference: Path) -> Pairing:
             f"({_names(predictions)})",
             "give two folders of label maps with like names",
         )
-    return Pairing(pairs, problems, references.class_names)
+    return Pairing(
+        pairs,
+        problems,
+        references.class_names,
+        references.regions,
+        references.ignore_label,
+    )
 
 
 def _sides(prediction: Path, reference: Path) -> tuple[list[Entry], Side]:

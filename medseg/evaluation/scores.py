@@ -13,6 +13,9 @@ from medseg.records import Frozen
 
 Labels = npt.NDArray[np.integer]
 
+NO_CLASS = -(2**31)
+"""What no class has for a value: both sides have it where a voxel is not scored."""
+
 
 class ClassScore(Frozen):
     """One class of one case; where neither mask holds the class it is left out.

@@ -89,6 +89,7 @@ def _check_alike(first: tuple[Path, ModelCard], other: tuple[Path, ModelCard]) -
         "classes": lambda card: dict(
             zip(card.plan.class_names, card.plan.label_values, strict=True)
         ),
+        "regions": lambda card: card.plan.regions or "none",
         "task": lambda card: card.plan.task,
         "channels": lambda card: card.plan.channels,
         "files of a case": lambda card: card.channel_rule.keys or "one",

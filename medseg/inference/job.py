@@ -14,6 +14,7 @@ from medseg.inference.predictor import Prediction
 from medseg.inference.uncertainty import uncertainty
 from medseg.machine import is_out_of_memory
 from medseg.plan.plan import Plan
+from medseg.prepare.restore import class_masks
 from medseg.progress import Progress
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule, group_inputs
@@ -118,7 +119,7 @@ def _write(prediction: Prediction, target: Target, plan: Plan) -> tuple[Path, ..
     # A mask of 0 and 1 gets the value that the user's own masks have, such as 255.
     masks = (
         [mask * value for mask, value in zip(prediction.label, plan.label_values, strict=True)]
-        if plan.task == "multilabel"
+        if not plan.one_map
         else [prediction.label]
     )
     written: list[Path] = []
@@ -157,9 +158,7 @@ def _report(prediction: Prediction, target: Target, plan: Plan, progress: Progre
     total = np.prod(geometry.size)
     voxel_ml = float(np.prod(geometry.spacing_mm)) / 1000
     rows: list[tuple[str, str, str]] = []
-    for index, (name, value) in enumerate(plan.scored_classes.items()):
-        multilabel = plan.task == "multilabel"
-        mask = prediction.label[index] if multilabel else prediction.label == value
+    for name, mask in class_masks(prediction.label, plan):
         voxels = int(np.count_nonzero(mask))
         size = f"{voxels * voxel_ml:.4g}" if geometry.world else f"{voxels / total:.2%}"
         rows.append((name, str(voxels), size))

@@ -157,7 +157,7 @@ def _single(cases: Sequence[Case], shown: str, output: Path, plan: Plan) -> Targ
     subject = f"output = {output}"
     if len(cases) > 1:
         raise SettingsError(subject, f"one file cannot hold {len(cases)} masks", "name a folder")
-    if plan.task == "multilabel":
+    if not plan.one_map:
         raise SettingsError(subject, "this model writes one mask file per class", "name a folder")
     stem = output.with_name(file_stem(output))
     return Target(cases[0], shown, stem, (stem.with_name(stem.name + mask_suffix(output)),))
@@ -171,7 +171,7 @@ def _in_folder(
     extras: Collection[str],
 ) -> list[Target]:
     folder, affix = output or Path(), "_seg" if output is None else ""
-    masks = safe_names(plan.class_names) if plan.task == "multilabel" else ()
+    masks = () if plan.one_map else safe_names(plan.class_names)
 
     def placed(places: Sequence[PurePath]) -> list[Target]:
         stems = [folder / place.parent / (place.name + affix) for place in places]

@@ -63,6 +63,7 @@ class CaseFacts(Frozen):
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
+        ignored: Voxels that nobody annotated, of all layers; they are in no other count.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
         textures: How the values of a layer lie beside each other, per label layer; nothing for
             layers of one or two values.
@@ -82,6 +83,7 @@ class CaseFacts(Frozen):
     extents: tuple[dict[int, Box], ...] = ()
     box_start: Size = (0, 0, 0)
     outside_box: int = 0
+    ignored: int = 0
     textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
@@ -98,12 +100,15 @@ class Fingerprint(Frozen):
     cases: tuple[CaseFacts, ...]
 
 
-def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseFacts:
+def case_facts(
+    subject: Subject, layers: Iterable[Array] | None = None, ignore_label: int | None = None
+) -> CaseFacts:
     """Measure one case. Plane by plane: little is made beside the subject itself.
 
     Args:
         subject: Its image, and its label if `layers` are none.
         layers: Of its label, (*size) each, asked for one at a time.
+        ignore_label: Value of voxels that nobody annotated.
     """
     orientation = subject.geometry.to_canonical()
     geometry = subject.geometry.reoriented(orientation)
@@ -112,7 +117,7 @@ def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseF
     box = tuple(slice(first, first + n) for first, n in zip(start, box_size, strict=True))
     if layers is None:
         layers = () if subject.label is None else subject.label
-    found = _look_at((orientation.apply(layer) for layer in layers), geometry.size)
+    found = _look_at((orientation.apply(layer) for layer in layers), geometry.size, ignore_label)
     marked = sum(n for layer in found.values for value, n in layer.items() if value)
     if found.overlap:
         marked = int(np.count_nonzero(found.marked))
@@ -129,6 +134,7 @@ def case_facts(subject: Subject, layers: Iterable[Array] | None = None) -> CaseF
         extents=found.extents,
         textures=found.textures,
         box_start=start,
+        ignored=found.ignored,
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
     )
 
@@ -141,23 +147,30 @@ class _Label(NamedTuple):
     values: tuple[dict[int, int], ...]
     extents: tuple[dict[int, Box], ...]
     textures: tuple[dict[int, Texture], ...]
+    ignored: int
 
 
-def _look_at(layers: Iterable[Array], size: Size) -> _Label:
+def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _Label:
     marked = np.zeros(size, dtype=np.bool_)
-    overlap = False
+    overlap, ignored = False, 0
     values: list[dict[int, int]] = []
     extents: list[dict[int, Box]] = []
     textures: list[dict[int, Texture]] = []
     for layer in layers:
         for plane, target in zip(layer, marked, strict=True):
             here = plane != 0
+            if ignore_label is not None:
+                here &= plane != ignore_label
             overlap = overlap or bool((here & target).any())
             target |= here
         values.append(_voxels_per_value(layer))
         extents.append(_extents(layer, values[-1]))
         textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
-    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures))
+        if ignore_label is not None:
+            ignored += values[-1].pop(ignore_label, 0)
+            extents[-1].pop(ignore_label, None)
+            textures[-1].pop(ignore_label, None)
+    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures), ignored)
 
 
 def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:

@@ -44,11 +44,19 @@ class Measured(Frozen):
 
 
 class Known(NamedTuple):
-    """What is kept of a dataset's files and cases, and what of it is in memory."""
+    """What is kept of a dataset's files and cases, and what of it is in memory.
+
+    Attributes:
+        digests: Of its files.
+        facts: Of its cases.
+        held: What was read.
+        ignore_label: Which value the facts leave out.
+    """
 
     digests: FileDigests
     facts: Kept
     held: Held
+    ignore_label: int | None = None
 
 
 def measure_cases(
@@ -56,6 +64,7 @@ def measure_cases(
     folder: Path,
     progress: Progress | None = None,
     held: Held | None = None,
+    ignore_label: int | None = None,
 ) -> tuple[Fingerprint, tuple[Problem, ...]]:
     """Measure every case, or find it measured.
 
@@ -66,6 +75,7 @@ def measure_cases(
         folder: Where facts are kept, beside the prepared cases; made if missing, safe to delete.
         progress: Hears how far it is, and what had to be mended in which case.
         held: Gets what was read, as far as it has room; `prepare_cases` takes it.
+        ignore_label: Value of voxels that nobody annotated.
 
     Returns:
         The cases that could be read, and why the others could not.
@@ -74,7 +84,7 @@ def measure_cases(
         MachineError: If the machine cannot read or keep; no case is left out for it.
     """
     progress = progress or Silent()
-    known = opened(folder, held)
+    known = opened(folder, held, ignore_label)
     facts: list[CaseFacts] = []
     problems: list[Problem] = []
     notes: list[tuple[str, Note]] = []
@@ -90,7 +100,7 @@ def measure_cases(
     return Fingerprint(cases=tuple(facts)), tuple(problems)
 
 
-def opened(folder: Path, held: Held | None = None) -> Known:
+def opened(folder: Path, held: Held | None = None, ignore_label: int | None = None) -> Known:
     """What is known of files and of cases.
 
     Raises:
@@ -102,12 +112,12 @@ def opened(folder: Path, held: Held | None = None) -> Known:
         raise not_kept(folder, error) from error
     return_freed_memory()
     digests, facts = FileDigests(folder / "files.jsonl"), Kept(folder / "facts.jsonl")
-    return Known(digests, facts, Held(0) if held is None else held)
+    return Known(digests, facts, Held(0) if held is None else held, ignore_label)
 
 
 def known_facts(key: str, known: Known) -> CaseFacts | None:
     """The facts of a case that was measured, by its digest."""
-    found = _found(known.facts, _fact_key(key))
+    found = _found(known.facts, _fact_key(key, known))
     return found.facts if found else None
 
 
@@ -167,7 +177,7 @@ def _by_its_name(work: Callable[[], Result], subject: str) -> Result:
 def _measured(case: Case, known: Known) -> Measured | ScanError:
     try:
         digest = patiently(lambda: known.digests.of_case(case), case.name)
-        found = _found(known.facts, _fact_key(digest))
+        found = _found(known.facts, _fact_key(digest, known))
         return found or patiently(lambda: _measure(case, digest, known), case.name)
     except ScanError as error:
         return error
@@ -182,8 +192,9 @@ def _measured(case: Case, known: Known) -> Measured | ScanError:
         ) from error
 
 
-def _fact_key(case: str) -> str:
-    return f"{_VERSION} {case}"
+def _fact_key(case: str, known: Known) -> str:
+    ignoring = "" if known.ignore_label is None else f" without {known.ignore_label}"
+    return f"{_VERSION} {case}{ignoring}"
 
 
 def _found(kept: Kept, key: str) -> Measured | None:
@@ -208,12 +219,12 @@ def _measure(case: Case, digest: str, known: Known) -> Measured:
                 layers.append(layer.values)
             yield layer.values
 
-    facts = case_facts(subject, values())
+    facts = case_facts(subject, values(), known.ignore_label)
     known.digests.check_unchanged(case, digest)
     images = tuple(known.digests.of(path) for path in case.images)
     facts = facts.model_copy(update={"digest": digest, "image_digests": images})
     measured = Measured(facts=facts, warnings=tuple(warnings))
-    known.facts.put(_fact_key(digest), measured.model_dump_json().encode())
+    known.facts.put(_fact_key(digest, known), measured.model_dump_json().encode())
     if hold:
         known.held.put(digest, replace(subject, label=np.stack(layers) if layers else None))
     return measured

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medseg.sampling import resize
-from medseg.types import Images, Labels
+from medseg.types import IGNORED, Images, Labels
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,7 +68,7 @@ def warp(
 ) -> tuple[Tensor, Tensor]:
     """Resample the items that are moved; cut the middle out of the others, bit by bit.
 
-    What comes from outside is 0 in both, as in the sampler.
+    What comes from outside is 0 in the image and `IGNORED` in the label, as in the sampler.
 
     Args:
         image: (batch, channels, *box) float32; interpolated linearly.
@@ -97,9 +97,10 @@ def warp(
         items = torch.from_numpy(moved).to(image.device)
         values = F.grid_sample(image.index_select(0, items), grid, align_corners=False)
         new_image.index_copy_(0, items, values)
-        classes = label.index_select(0, items).float()
+        # grid_sample fills with 0, and a byte's 255 + 1 is 0: counted from `IGNORED`, that is it.
+        classes = (label.index_select(0, items) - IGNORED).float()
         classes = F.grid_sample(classes, grid, mode="nearest", align_corners=False)
-        new_label.index_copy_(0, items, classes.to(label.dtype))
+        new_label.index_copy_(0, items, classes.to(label.dtype) + IGNORED)
     return new_image, new_label
 
 

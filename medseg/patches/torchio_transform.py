@@ -15,16 +15,19 @@ import numpy as np
 import torch
 import torchio
 from torch import Tensor
+from torchio.transforms import SpatialTransform
 from torchio.transforms.transform import Transform
 
 from medseg.errors import MedsegError, SettingsError
 from medseg.files import machine_error
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
+from medseg.types import IGNORED
 
 # Nothing that is not a transform of torchio's own can be named. Those left out take functions,
 # other transforms or a file, which have no place in a text.
 _UNNAMEABLE = ("Compose", "CopyAffine", "Lambda", "MonaiAdapter", "OneOf", "SomeOf")
+_PAD = "default_pad_label"
 TRANSFORMS: dict[str, type[Transform]] = {
     name: kind
     for name, kind in vars(torchio.transforms).items()
@@ -38,6 +41,9 @@ TRANSFORMS: dict[str, type[Transform]] = {
 @dataclass(frozen=True)
 class TorchioTransforms:
     """Applies transforms to each item of a batch, in order; labels are interpolated by nearest.
+
+    Where a transform brings in what lies outside of the patch, labels are `IGNORED`, unless the
+    user asks RandomAffine for another value.
 
     The result is a pure function of the batch and (seed, rank, step).
 
@@ -105,6 +111,8 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Transform:
             f"did you mean {nearest!r}?",
         )
     given: dict[str, Any] = {key: _as_tuples(value) for key, value in arguments.items()}
+    if _PAD in inspect.signature(kind).parameters:
+        given.setdefault(_PAD, IGNORED)
     try:
         return kind(**given)
     except Exception as error:  # torchio checks arguments with whatever exception comes to hand
@@ -118,7 +126,7 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Transform:
 def _transformed(transform: Transform, subject: torchio.Subject) -> torchio.Subject:
     name = type(transform).__name__
     try:
-        changed = transform(subject)
+        changed = _with_ignored_outside(transform, subject)
     except Exception as error:  # a user's choice meets a user's data: anything may happen
         raise machine_error(error, f"extra_transforms: {name}") or MedsegError(
             "extra_transforms",
@@ -134,6 +142,18 @@ def _transformed(transform: Transform, subject: torchio.Subject) -> torchio.Subj
                 "size and channels",
                 "remove it",
             )
+    return changed
+
+
+def _with_ignored_outside(transform: Transform, subject: torchio.Subject) -> torchio.Subject:
+    """Where torchio lets no one say what lies outside, it is 0: so count from `IGNORED`."""
+    if not isinstance(transform, SpatialTransform) or hasattr(transform, _PAD):
+        return transform(subject)
+    label = subject.get_image("label")
+    label.set_data(label.data - IGNORED)
+    changed = transform(subject)
+    label = changed.get_image("label")
+    label.set_data(label.data + IGNORED)
     return changed
 
 

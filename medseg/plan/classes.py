@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, SettingsError
 from medseg.measure.facts import CaseFacts
 from medseg.plan.plan import BACKGROUND, Task
+from medseg.scans.regions import Regions
 
 MOST_CLASSES = 255
 """Class indices are kept in one byte."""
@@ -15,15 +16,61 @@ _SHARED = 1.5
 
 
 class Classes(NamedTuple):
-    """Names and values in step; `Plan` says how. `reason` says where they come from."""
+    """Names, values and regions in step, as in `Plan`. `reason` says where they come from."""
 
     names: tuple[str, ...]
     values: tuple[int, ...]
     reason: str
+    regions: tuple[tuple[int, ...], ...] = ()
 
 
-def choose_task(cases: Sequence[CaseFacts], asked: Task | None) -> tuple[Task, str]:
-    """Multilabel where masks overlap, else multiclass."""
+class Declared(NamedTuple):
+    """What settings or a dataset say of its classes; nothing where they are found by looking.
+
+    Attributes:
+        values: Class name -> value in the label files.
+        regions: Classes of several values each, in place of `values`.
+        ignore_label: The value of voxels that nobody annotated.
+    """
+
+    values: Mapping[str, int] | None = None
+    regions: Regions | None = None
+    ignore_label: int | None = None
+
+
+UNDECLARED = Declared()
+
+
+def class_weights(names: Sequence[str], asked: Mapping[str, float] | None) -> tuple[float, ...]:
+    """A weight for each class.
+
+    Raises:
+        SettingsError: If a name is none of them, or no class would count.
+    """
+    strange = [name for name in asked or {} if name not in names]
+    weights = tuple((asked or {}).get(name, 1.0) for name in names)
+    foreground = [w for name, w in zip(names, weights, strict=True) if name != BACKGROUND]
+    if strange or not any(foreground or weights):
+        what = f"{strange[0]!r} is no class" if strange else "nothing is left to learn"
+        known = ", ".join(names)
+        raise SettingsError(f"class_weights: {what}", f"the classes are {known}", "correct it")
+    return weights
+
+
+def choose_task(
+    cases: Sequence[CaseFacts], asked: Task | None, regions: Regions | None = None
+) -> tuple[Task, str]:
+    """Multilabel where masks or regions overlap, else multiclass.
+
+    Raises:
+        SettingsError: If regions are asked to exclude each other.
+    """
+    if regions is not None:
+        if asked == "multiclass":
+            raise SettingsError(
+                "task = multiclass", "regions of several values may overlap", "leave out task"
+            )
+        return "multilabel", "regions may overlap"
     overlap = next((case.name for case in cases if case.overlap), None)
     if asked is not None:
         later = asked == "multiclass" and overlap is not None
@@ -38,6 +85,7 @@ def choose_classes(
     task: Task,
     declared: Mapping[str, int] | None,
     source: str,
+    regions: Regions | None = None,
 ) -> Classes:
     """Classes from what is declared, else from the values found.
 
@@ -46,6 +94,7 @@ def choose_classes(
         task: Multiclass has a background at index 0; multilabel has none.
         declared: Class name -> value.
         source: Who declared them, in words.
+        regions: Declared classes of several values each, in place of `declared`.
 
     Raises:
         MedsegError: If there is nothing beside the background, or too much, or not one class per
@@ -54,6 +103,8 @@ def choose_classes(
     layers = len(cases[0].label_values)
     if layers == 0:
         return Classes((BACKGROUND,), (0,), "none: the scans have no labels")
+    if regions is not None:
+        return _of_regions(cases, regions, source)
     if layers > 1:
         classes = _of_mask_files(cases, task, declared, source)
     elif task == "multilabel":
@@ -70,6 +121,32 @@ def choose_classes(
     if len(classes.names) > MOST_CLASSES:
         raise _too_many(cases, len(classes.names))
     return classes
+
+
+def _of_regions(cases: Sequence[CaseFacts], regions: Regions, source: str) -> Classes:
+    if len(cases[0].label_values) > 1:
+        raise MedsegError(
+            f"classes ({', '.join(regions.values)})",
+            "regions are made of the values of one label map, and each case has a mask per class",
+            "leave out classes: masks may overlap as they are",
+        )
+    found = {value for case in cases for value in case.label_values[0]}
+    named = {value for values in regions.values.values() for value in values}
+    reason = (
+        source
+        + "; "
+        + "; ".join(
+            f"{name} = {', '.join(map(str, values))}" for name, values in regions.values.items()
+        )
+    )
+    others = sorted(found - named - {0})
+    if others:
+        reason += f"; in no region: {', '.join(map(str, others[:5]))}"
+    values = tuple(regions.values.values())
+    order = regions.order or (1,) * len(values)
+    if len({*order}) < len(order):
+        reason += "; no map can tell them apart, so each is written as a mask"
+    return Classes(tuple(regions.values), order, reason, values)
 
 
 def _too_many(cases: Sequence[CaseFacts], found: int) -> MedsegError:

@@ -1,12 +1,13 @@
 """The tables a user sees before work starts: what was found, what is wrong with what, the plan."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from medseg.measure.facts import CaseFacts, Fingerprint
+from medseg.plan.classes import UNDECLARED, Declared
 from medseg.plan.plan import Normalisation, Plan
 from medseg.plan.spacing import AXES
 from medseg.scans.case import Problem
@@ -26,7 +27,7 @@ def case_table(
     fingerprint: Fingerprint,
     problems: Sequence[Problem],
     layout: str = "",
-    classes: Mapping[str, int] | None = None,
+    declared: Declared = UNDECLARED,
     dealt: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """What was found.
@@ -35,7 +36,7 @@ def case_table(
         fingerprint: The cases that will be used.
         problems: Why the others will not.
         layout: How the folder is laid out, in words.
-        classes: Class name -> value, as far as they have names.
+        declared: The classes, as far as they have names.
         dealt: Further rows: who belongs together, who trains and who validates.
     """
     cases = fingerprint.cases
@@ -50,7 +51,7 @@ def case_table(
             ("content", _range([case.box_size for case in cases])),
             ("spacing", _spacing(cases)),
             ("orientation", _counted([case.codes or "no world frame" for case in cases])),
-            *_class_rows(cases, classes or {}),
+            *_class_rows(cases, declared),
         ]
     rows += [(problem.name, f"{problem.what}; {problem.remedy}") for problem in problems]
     return Table("Your data", ("what", "found"), tuple(rows))
@@ -89,14 +90,14 @@ def _words(value: object) -> str:
             return str(value)
 
 
-def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Share of the voxels that each value (one label map) or each mask has."""
-    named = {value: name for name, value in classes.items()}
+def _class_rows(cases: Sequence[CaseFacts], declared: Declared) -> list[tuple[str, str]]:
+    """Share of the voxels that each value (one label map), each mask or each region has."""
+    named = {value: name for name, value in (declared.values or {}).items()}
     voxels: Counter[int] = Counter()
     seen_in: Counter[int] = Counter()
     total = 0
     for case in cases:
-        total += sum(case.label_values[0].values()) if case.label_values else 0
+        total += _annotated(case) + case.ignored // max(len(case.label_values), 1)
         counts = _class_voxels(case)
         voxels.update(counts)
         seen_in.update(value for value, count in counts.items() if count)
@@ -107,8 +108,32 @@ def _class_rows(cases: Sequence[CaseFacts], classes: Mapping[str, int]) -> list[
         )
         for value in sorted(voxels)
     ]
+    rows += [
+        (f"region {name}", _share_of(cases, values, total))
+        for name, values in (declared.regions.values if declared.regions else {}).items()
+    ]
+    if declared.ignore_label is not None:
+        ignored = [case.ignored for case in cases]
+        rows.append((f"ignored ({declared.ignore_label})", _share(ignored, total)))
     more = len(rows) - _SHOWN_CLASSES
     return rows[:_SHOWN_CLASSES] + [("more classes", str(more))] * (more > 0)
+
+
+def _annotated(case: CaseFacts) -> int:
+    """Voxels of its label whose class is known."""
+    return sum(case.label_values[0].values()) if case.label_values else 0
+
+
+def _share_of(cases: Sequence[CaseFacts], values: Sequence[int], total: int) -> str:
+    """What a region has of all voxels."""
+    counts = [sum(case.label_values[0].get(value, 0) for value in values) for case in cases]
+    return _share(counts, total)
+
+
+def _share(counts: Sequence[int], total: int) -> str:
+    """What the cases have together, and how many have any."""
+    has = sum(map(bool, counts))
+    return f"{sum(counts) / total:.3%} of the voxels, in {has} of {len(counts)} cases"
 
 
 def _class_voxels(case: CaseFacts) -> dict[int, int]:

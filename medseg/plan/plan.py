@@ -52,7 +52,13 @@ class Plan(Frozen):
         slice_axis: For dim 2: the axis that is walked slice by slice (for 2D images the third).
         world: False when the dataset's files have no world frame.
         class_names: One per class, the background (multiclass index 0) included.
-        label_values: The value that class has in the user's files; in step with `class_names`.
+        label_values: The value that class has in the user's files; in step with `class_names`. Of
+            regions: what each is written as in one map of all.
+        regions: Multilabel classes made of one label map: the values of each, in the order in
+            which they are written over each other. Nothing for any other plan.
+        learning_rate: Peak, of AdamW.
+        layer_decay: What it is multiplied by from each stage of the encoder to the one before.
+        ignore_label: The value in the user's files of voxels that nobody annotated.
         spacing_mm: Target spacing per volume axis.
         image_orders: Interpolation order per volume axis for images: 3 cubic, 1 linear, 0 nearest.
         patch_size: One entry per network axis.
@@ -83,6 +89,10 @@ class Plan(Frozen):
     flip_axes: tuple[int, ...]
     steps: int | None
     reasons: dict[str, str]
+    regions: tuple[tuple[int, ...], ...] = ()
+    ignore_label: int | None = None
+    learning_rate: FiniteFloat = 4e-3
+    layer_decay: FiniteFloat = 1.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -100,6 +110,8 @@ class Plan(Frozen):
             ("label_values", len(self.label_values), len(self.class_names)),
             ("normalisation", len(self.normalisation), self.channels),
         )
+        if self.regions:
+            pairs = (*pairs, ("regions", len(self.regions), len(self.class_names)))
         for name, found, wanted in pairs:
             if found != wanted:
                 raise ValueError(f"{name} must have {wanted} entries, got {found}")
@@ -119,6 +131,10 @@ class Plan(Frozen):
                 f"spacing_mm must be between {FINEST_MM} and {COARSEST_MM}, got {self.spacing_mm}",
             ),
             (len(self.class_names) > 0, "class_names must name at least one class"),
+            (
+                self.task == "multilabel" or not self.regions,
+                "regions overlap, so task must be multilabel",
+            ),
             (
                 {0, 1, 3}.issuperset(self.image_orders),
                 f"image_orders must be of 0, 1 and 3, got {self.image_orders}",
@@ -146,6 +162,16 @@ class Plan(Frozen):
         """Name -> value of the classes that count: the background only where the user named it."""
         first = int(self.has_background)
         return dict(zip(self.class_names[first:], self.label_values[first:], strict=True))
+
+    @property
+    def one_map(self) -> bool:
+        """Whether a prediction is one label map; else it is one mask per class."""
+        told_apart = len({*self.label_values}) == len(self.label_values)
+        return self.task == "multiclass" or (bool(self.regions) and told_apart)
+
+    def values_of(self, index: int) -> tuple[int, ...]:
+        """The values in label maps that belong to a class."""
+        return self.regions[index] if self.regions else (self.label_values[index],)
 
     @property
     def has_background(self) -> bool:

@@ -1,14 +1,15 @@
 """From what the data says to what will be done: pure rules, each with its reason in words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Literal
 
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.measure.facts import CaseFacts, Fingerprint
-from medseg.plan.classes import choose_classes, choose_task
+from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task, class_weights
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
+from medseg.plan.learning_rate import choose_layer_decay, choose_learning_rate
 from medseg.plan.patch import (
     BATCH_RULE,
     CPU_VOXELS,
@@ -33,7 +34,7 @@ def make_plan(
     fingerprint: Fingerprint,
     hparams: HParams,
     step_bytes: Callable[[Candidate], int],
-    class_names: Mapping[str, int] | None = None,
+    declared: Declared = UNDECLARED,
     limits: Limits | None = None,
     num_training: int | None = None,
 ) -> Plan:
@@ -43,7 +44,7 @@ def make_plan(
         fingerprint: Cases that fit together (`check_cases`).
         hparams: Settings that are not None go before any rule.
         step_bytes: Memory of a training step, in bytes.
-        class_names: Class name -> value as the dataset has them; `hparams.classes` goes before.
+        declared: The classes as settings or the dataset name them.
         limits: What the machine allows; `hparams.max_memory` goes before its memory.
         num_training: Cases to learn from; None: all but one in `hparams.folds`.
 
@@ -54,10 +55,15 @@ def make_plan(
     limits = limits or Limits()
     reasons: dict[str, str] = {}
     walked, reasons["slice_axis"] = _walked(cases, hparams.dim)
-    task, reasons["task"] = choose_task(cases, hparams.task)
+    task, reasons["task"] = choose_task(cases, hparams.task, declared.regions)
     source = "set by you" if hparams.classes else "from the dataset's own description"
-    classes = choose_classes(cases, task, hparams.classes or class_names, source)
+    classes = choose_classes(cases, task, declared.values, source, declared.regions)
     reasons["classes"] = classes.reason
+    class_weights(classes.names, hparams.class_weights)
+    if declared.ignore_label is not None:
+        reasons["ignore_label"] = "neither trained nor scored, " + (
+            "set by you" if hparams.ignore_label is not None else "as the dataset says"
+        )
     modality, reasons["modality"] = choose_modality(cases)
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
@@ -84,6 +90,8 @@ def make_plan(
     names = [case.name for case in cases]
     training = num_training or len(split(names, hparams.folds, hparams.one_fold).training)
     flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
+    rate, reasons["learning_rate"] = choose_learning_rate(hparams)
+    decay, reasons["layer_decay"] = choose_layer_decay(hparams)
     steps, reasons["steps"] = planned_steps(hparams, training, batch)
     return Plan(
         dim=hparams.dim,
@@ -105,6 +113,10 @@ def make_plan(
         flip_axes=flips,
         steps=steps,
         reasons=reasons,
+        regions=classes.regions,
+        ignore_label=declared.ignore_label,
+        learning_rate=rate,
+        layer_decay=decay,
     )
 
 

@@ -43,10 +43,10 @@ from medseg.scans.read import layer_count, read_layers, read_subject
 __all__ = ["StoredCase", "prepare_cases"]
 
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 4
+_VERSION = 5
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
-    "image_orders", "normalisation",
+    "image_orders", "normalisation", "regions", "ignore_label",
 }  # fmt: skip
 _SMALL_FILES = 4 * 4096
 """Bytes on disk that an entry takes beside its arrays."""
@@ -92,7 +92,7 @@ def prepare_cases(
     progress = progress or Silent()
     stored: list[StoredCase] = []
     problems: list[Problem] = []
-    known = opened(folder, held)
+    known = opened(folder, held, plan.ignore_label)
     tidy_parts(folder)
     _check_space(cases, plan, folder, known)
     finding = ahead(

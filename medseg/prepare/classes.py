@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.plan.plan import Plan
+from medseg.types import IGNORED
 
 ClassLayers = npt.NDArray[np.uint8]
 
@@ -17,7 +18,8 @@ def layer_by_layer(
 ) -> Iterator[ClassLayers]:
     """Class indices in one layer (multiclass), or one 0/1 layer per class (multilabel).
 
-    One after another, as the layers are that they are made of.
+    `IGNORED` where the file has the plan's ignore label. One after another, as the layers are that
+    they are made of.
 
     Several mask files are taken in class order, whatever their nonzero values. As classes that
     exclude each other, the later file wins where they overlap.
@@ -36,19 +38,23 @@ def layer_by_layer(
     multilabel = plan.task == "multilabel"
     if count > 1:
         _check_masks(count, plan.class_names if multilabel else plan.class_names[1:])
-        masks = ((layer != 0).view(np.uint8) for layer in layers)
+        masks = (_mask(layer != 0, layer == plan.ignore_label) for layer in layers)
         if multilabel:
             yield from masks
         else:
             yield _merged(masks)
         return
     (layer,) = layers
+    if plan.regions:
+        for values in plan.regions:
+            yield _mask(np.isin(layer, values), layer == plan.ignore_label)
+        return
     if not multilabel:
         yield _positions(layer, plan.label_values, plan)
         return
     positions = _positions(layer, (0, *plan.label_values), plan)
     for index in range(1, plan.num_outputs + 1):
-        yield (positions == index).view(np.uint8)
+        yield _mask(positions == index, positions == IGNORED)
 
 
 def _check_masks(count: int, names: Sequence[str]) -> None:
@@ -64,9 +70,17 @@ def _merged(masks: Iterable[ClassLayers]) -> ClassLayers:
     merged: ClassLayers | None = None
     for index, mask in enumerate(masks, start=1):
         merged = np.zeros(mask.shape, dtype=np.uint8) if merged is None else merged
-        np.putmask(merged, mask.view(np.bool_), index)
+        np.putmask(merged, mask == IGNORED, IGNORED)
+        np.putmask(merged, mask == 1, index)
     assert merged is not None  # there were several
     return merged
+
+
+def _mask(inside: npt.NDArray[np.bool_], ignored: npt.NDArray[np.bool_] | bool) -> ClassLayers:
+    """1 inside, 0 outside, `IGNORED` where nobody annotated."""
+    mask = inside.view(np.uint8)
+    np.putmask(mask, ignored, IGNORED)
+    return mask
 
 
 def _positions(label: npt.NDArray[Any], known: Sequence[int], plan: Plan) -> ClassLayers:
@@ -79,9 +93,11 @@ def _positions(label: npt.NDArray[Any], known: Sequence[int], plan: Plan) -> Cla
     for plane, target in zip(label, out, strict=True):
         rank = np.searchsorted(values, plane).clip(max=len(values) - 1)
         strange = values[rank] != plane
-        if strange.any():
-            unknown.update(np.unique(plane[strange]).tolist())
         target[...] = order[rank]
+        if plan.ignore_label is not None:
+            np.putmask(target, plane == plan.ignore_label, IGNORED)
+        if strange.any():
+            unknown.update({*np.unique(plane[strange]).tolist()} - {plan.ignore_label})
     if unknown:
         shown = ", ".join(map(str, sorted(unknown)[:5])) + ", ..." * (len(unknown) > 5)
         named = zip(plan.class_names, plan.label_values, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from medseg.plan.plan import Plan
+from medseg.types import IGNORED
 
 PER_CLASS = 4000
 
@@ -17,7 +18,8 @@ class Foreground(NamedTuple):
     """Voxels of a prepared label by class.
 
     Attributes:
-        rows: (i, j, k) of random voxels of each foreground class, class by class.
+        rows: (i, j, k) of random voxels of each foreground class, class by class; after them, where
+            some voxels are ignored, of random ones that are not.
         ends: One entry per class index: where its rows end; they begin where the one before ends.
         voxels: One entry per class index: all that it has.
     """
@@ -40,21 +42,30 @@ def foreground(layers: Iterable[npt.NDArray[Any]], plan: Plan) -> Foreground:
     parts: list[Rows] = [np.empty((0, 3), dtype=np.int32)]
     ends: list[int] = []
     voxels: list[int] = []
+    annotated: list[Rows] = []
     for layer in layers:
         if plan.task == "multilabel":
-            counts = np.array([[np.count_nonzero(plane) for plane in layer]])
+            counts = np.array([[np.count_nonzero(plane == 1) for plane in layer]])
             values = (1,)
         else:
             classes = range(plan.num_outputs)
-            counts = np.array([np.bincount(p.ravel(), minlength=len(classes)) for p in layer]).T
+            counts = np.array([np.bincount(p.ravel(), minlength=256)[classes] for p in layer]).T
             values = tuple(classes)
         for value, per_plane in zip(values, counts, strict=True):
             if value > 0:
                 parts += _drawn(layer, value, per_plane, random)
             ends.append(sum(map(len, parts)))
             voxels.append(int(per_plane.sum()))
+        annotated = annotated or _annotated(layer, random)
+    parts += annotated
     nothing = (0,) * plan.num_outputs
     return Foreground(np.concatenate(parts), tuple(ends) or nothing, tuple(voxels) or nothing)
+
+
+def _annotated(layer: npt.NDArray[Any], random: np.random.Generator) -> list[Rows]:
+    """Some voxels of which the class is known; nothing where it is known of all."""
+    known = np.array([np.count_nonzero(plane != IGNORED) for plane in layer])
+    return _drawn(layer != IGNORED, True, known, random) if known.sum() < layer.size else []
 
 
 def _drawn(

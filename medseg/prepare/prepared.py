@@ -1,6 +1,7 @@
 """A case as the network sees it, and where it came from."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,7 @@ class StoredCase:
         ends: Where in `foreground` the rows of each class end.
         class_voxels: Voxels of each class in the prepared label; for multiclass, index 0 is the
             background.
+        unannotated: Indices of classes that nobody looked for in this case.
     """
 
     name: str
@@ -71,6 +73,7 @@ class StoredCase:
     placement: Placement
     ends: tuple[int, ...]
     class_voxels: tuple[int, ...]
+    unannotated: tuple[int, ...] = ()
 
     @property
     def prepared(self) -> Prepared:
@@ -90,9 +93,23 @@ class StoredCase:
         return mapped(self.folder / "foreground.npy")
 
     @property
+    def annotated(self) -> tuple[int, int] | None:
+        """Rows of `foreground` that tell where anything is annotated: the first, and their end.
+
+        None where everything is, or nothing.
+        """
+        first, end = max(self.ends, default=0), len(self.foreground)
+        return (first, end) if end > first else None
+
+    @property
     def size(self) -> Size:
         """Voxels of the prepared arrays."""
         return self.placement.size
+
+
+def unannotated_sets(cases: Iterable[StoredCase]) -> tuple[tuple[int, ...], ...]:
+    """What is unannotated in some case, each once: class indices that background may hide."""
+    return tuple(sorted({case.unannotated for case in cases} - {()}))
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:

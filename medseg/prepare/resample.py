@@ -12,6 +12,7 @@ from medseg.geometry import Size, Vector
 from medseg.plan.plan import Normalisation
 from medseg.prepare.intensity import Channel, Scaling, scaling
 from medseg.sampling import resize_labels, resize_parts
+from medseg.types import IGNORED
 
 _SAME_SPACING = 0.01
 
@@ -56,5 +57,9 @@ def _normalised(channel: Channel, rule: Scaling, rows: slice) -> torch.Tensor:
 
 
 def resample_layer(layer: npt.NDArray[np.uint8], size: Size, num_classes: int) -> npt.NDArray[Any]:
-    """Resize class indices (*spatial)."""
-    return resize_labels(torch.from_numpy(layer[None]), size, num_classes)[0].numpy()
+    """Resize class indices (*spatial); `IGNORED` is one like any other."""
+    if layer.shape == size or not (layer == IGNORED).any():
+        return resize_labels(torch.from_numpy(layer[None]), size, num_classes)[0].numpy()
+    numbered = np.where(layer == IGNORED, num_classes, layer).astype(np.uint8)
+    resized = resize_labels(torch.from_numpy(numbered[None]), size, num_classes + 1)[0].numpy()
+    return np.where(resized == num_classes, IGNORED, resized).astype(np.uint8)

@@ -61,22 +61,38 @@ def restore(slabs: Iterable[Slab], placement: Placement, plan: Plan) -> npt.NDAr
         plan: The classes and their values in the user's files.
 
     Returns:
-        Multiclass: (*native size) of `plan.label_values`. Multilabel: (outputs, *native size) of
-        0 and 1.
+        Multiclass: (*native size) of `plan.label_values`. Regions that a map can tell apart: the
+        same, over 0. Other multilabel plans: (outputs, *native size) of 0 and 1.
     """
     values = np.array(plan.label_values, dtype=np.int32)
-    if plan.task == "multilabel":
+    painted = plan.task == "multilabel" and plan.one_map
+    if painted:
+        native = np.zeros(placement.native.size, dtype=np.int32)
+    elif plan.task == "multilabel":
         native = np.zeros((len(values), *placement.native.size), dtype=np.int32)
     else:
         native = np.full(placement.native.size, values[0], dtype=np.int32)
     box = _content(native, placement)
     for rows, slab in slabs:
-        if plan.task == "multilabel":
+        if painted:
+            for value, inside in zip(values, (slab > 0).cpu().numpy(), strict=True):
+                box[rows][inside] = value
+        elif plan.task == "multilabel":
             box[:, rows] = (slab > 0).cpu().numpy()
         else:
             winner = slab.max(dim=0).indices  # argmax takes eight times as long on CPU
             box[rows] = values[winner.cpu().numpy()]
     return native
+
+
+def class_masks(
+    label: npt.NDArray[np.int32], plan: Plan
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Name and mask, (*size), of each scored class of what `restore` gives."""
+    for index, name in enumerate(plan.class_names):
+        if name in plan.scored_classes:
+            inside = np.isin(label, plan.values_of(index)) if plan.one_map else label[index] != 0
+            yield name, inside
 
 
 def restore_probabilities(

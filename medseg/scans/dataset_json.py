@@ -1,7 +1,7 @@
 """dataset.json of the Medical Decathlon and of nnU-Net, and MONAI's lists: made by others."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from medseg.errors import MedsegError
 from medseg.files import machine_error
+from medseg.scans.regions import Regions, regions_of
 from medseg.scans.tables import each_once
 
 MAX_BYTES = 32 * 2**20
@@ -66,6 +67,7 @@ class DatasetJson(BaseModel):
     modality: Names | Text | None = None
     file_ending: Text = ""
     numTraining: int | float | str | None = None  # noqa: N815 - as the file has it
+    regions_class_order: list[int] | None = None
     source: str = "dataset.json"
 
     @field_validator("training", "validation", mode="before")
@@ -91,37 +93,59 @@ class DatasetJson(BaseModel):
         return len(named) if isinstance(named, dict) and named else None
 
     @property
-    def regions(self) -> dict[str, list[int]]:
-        """Regions of several values, by name."""
-        return {name: value for name, value in self.labels.items() if isinstance(value, list)}
+    def regions(self) -> Regions | None:
+        """Classes of several values, which may overlap; None if each has one.
+
+        Raises:
+            MedsegError: If a region is none, or their order has another number of entries.
+        """
+        if not any(isinstance(value, list) for value in self.labels.values()):
+            return None
+        values: dict[str, tuple[int, ...]] = {}
+        for name, several in self.labels.items():
+            if name.casefold() == IGNORE:
+                continue
+            each = several if isinstance(several, list) else [self._number(name, several)]
+            if not each or min(each) < 0 or max(each) >= MOST_VALUE:
+                self._refuse(f"{name}: {each[:5]} are no values of a region")
+            if {*each} != {0}:
+                values[name] = tuple(sorted({*each}))
+        order = self.regions_class_order
+        if order is None:
+            return regions_of(values)
+        if len(order) != len(values):
+            self._refuse(f"regions_class_order names {len(order)} of {len(values)} regions")
+        return Regions(values, tuple(order))
+
+    @property
+    def ignore_label(self) -> int | None:
+        """The value of voxels that nobody annotated."""
+        plain = {name: v for name, v in self.labels.items() if not isinstance(v, list)}
+        return next(
+            (value for name, value in self._pairs(plain) if name.casefold() == IGNORE), None
+        )
 
     @property
     def class_values(self) -> dict[str, int] | None:
         """Class name -> value in the labels, background included.
 
         The Decathlon writes {"1": "liver"}, nnU-Net {"liver": 1}. None if the file names no
-        classes, or names regions of several values: the values themselves are the classes then.
+        classes, or names regions of several values.
 
         Raises:
-            MedsegError: If two classes share a name or a value, or one is none; if a value is said
-                to be ignored.
+            MedsegError: If two classes share a name or a value, or one is none.
         """
-        if self.regions:
+        if self.regions is not None:
             return None
         values: dict[str, int] = {}
-        for name, value in self._pairs():
+        for name, value in self._pairs(self.labels):
             if name in values:
                 self._refuse(f"two classes are called {name}")
             if value in values.values():
                 other = next(n for n, v in values.items() if v == value)
                 self._refuse(f"{other} and {name} have the same value, {value}")
             values[name] = value
-        if IGNORE in map(str.casefold, values):
-            self._refuse(
-                "the ignore label is not understood yet",
-                "take its entry out, and its voxels out of the labels, or name it as a class",
-            )
-        return values or None
+        return {name: v for name, v in values.items() if name.casefold() != IGNORE} or None
 
     def notes(self, found: int) -> Iterator[str]:
         """What it says that does not fit or is not followed, a line each.
@@ -129,15 +153,6 @@ class DatasetJson(BaseModel):
         Args:
             found: How many cases there are.
         """
-        if self.regions:
-            said = "; ".join(
-                f"{name} = {', '.join(map(str, values))}"
-                for name, values in list(self.regions.items())[:4]
-            )
-            yield (
-                f"{self.source} names regions ({said}): they are not trained as regions; each "
-                "value found in the labels is a class of its own"
-            )
         announced = str(self.numTraining if self.numTraining is not None else found)
         if announced.isdecimal() and int(announced[:18]) != found:
             yield f"{self.source} announces {announced[:18]} training cases, {found} are there"
@@ -149,19 +164,20 @@ class DatasetJson(BaseModel):
                 "not followed; intensities decide"
             )
 
-    def _pairs(self) -> Iterator[tuple[str, int]]:
-        for key, named in self.labels.items():
+    def _pairs(self, labels: Mapping[str, Value]) -> Iterator[tuple[str, int]]:
+        for key, named in labels.items():
             turned = isinstance(named, str) and key.isdecimal()
             name, value = (str(named), key) if turned else (key, named)
-            text = (
-                str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-            )
-            if not text.isdecimal() or int(text) >= MOST_VALUE:
-                self._refuse(f"{name}: {text[:40]} is no value of a label, 0 to {MOST_VALUE - 1}")
-            yield name, int(text)
+            yield name, self._number(name, value)
 
-    def _refuse(self, what: str, remedy: str = _MENDED) -> None:
-        raise MedsegError(self.source, f"labels: {what}", remedy)
+    def _number(self, name: str, value: Value) -> int:
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        if not text.isdecimal() or int(text) >= MOST_VALUE:
+            self._refuse(f"{name}: {text[:40]} is no value of a label, 0 to {MOST_VALUE - 1}")
+        return int(text)
+
+    def _refuse(self, what: str) -> None:
+        raise MedsegError(self.source, f"labels: {what}", _MENDED)
 
 
 _SCHEMES = frozenset(["nonorm", "rescale_to_0_1", "rescaleto01", "rgb_to_0_1", "rgbto01"])

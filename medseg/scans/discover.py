@@ -22,6 +22,7 @@ from medseg.scans.listing import OWN_NAMES, File, Tree, check_folder, look, top_
 from medseg.scans.named_labels import name_segments
 from medseg.scans.names import is_image_folder, is_label_folder, is_label_name, natural_key
 from medseg.scans.pairing import pair
+from medseg.scans.regions import Regions
 
 __all__ = ["ChannelRule", "Dataset", "discover", "discover_scans", "group_inputs"]
 
@@ -44,6 +45,8 @@ class Dataset:
         notes: What a user should know of this reading, a line each.
         masks_per_class: Whether each label file is the mask of one class, in which any value but
             0 is inside: one with several values is a label map after all.
+        regions: Classes of several values, from dataset.json; then `class_values` is None.
+        ignore_label: The value of voxels that nobody annotated, from dataset.json.
     """
 
     cases: tuple[Case, ...]
@@ -53,6 +56,8 @@ class Dataset:
     channel_rule: ChannelRule
     notes: tuple[str, ...] = ()
     masks_per_class: bool = False
+    regions: Regions | None = None
+    ignore_label: int | None = None
 
 
 def discover(
@@ -229,8 +234,10 @@ def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson
     if not kept:
         raise _nothing(found, where, tree, problems)
     class_values, notes = found.class_values, (*found.pairs.notes, *found.aside)
+    regions, ignore_label = found.regions, found.ignore_label
     if described is not None and not found.stated:
         class_values = described.class_values
+        regions, ignore_label = described.regions, described.ignore_label
         notes = (*notes, *described.notes(len(kept)))
         problems = (
             *problems,
@@ -238,6 +245,7 @@ def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson
         )
     if found.pairs.classes:
         class_values = {name: place + 1 for place, name in enumerate(found.pairs.classes)}
+        regions = None
     sides = {case.part for case in kept}
     if len(sides) < 2:
         kept = [replace(case, part=None) for case in kept]
@@ -249,6 +257,8 @@ def _dataset(found: Found | None, where: str, tree: Tree, described: DatasetJson
         found.pairs.rule,
         tuple(dict.fromkeys(notes)),
         bool(found.pairs.classes),
+        regions,
+        ignore_label,
     )
 
 

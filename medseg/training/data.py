@@ -1,7 +1,6 @@
 """From a folder to prepared cases and a plan: everything before the first step."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from medseg.measure.survey import measure_cases
 from medseg.networks.build import build_network
 from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
+from medseg.plan.classes import UNDECLARED, Declared
 from medseg.plan.doubts import doubts
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
@@ -29,6 +29,9 @@ from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.demo import make_demo
 from medseg.scans.discover import Dataset, discover, discover_scans
+from medseg.scans.known import shown
+from medseg.scans.regions import regions_of
+from medseg.training.annotated import unannotated
 from medseg.training.doubts import Labels, copies, unseen_classes
 from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
@@ -50,7 +53,7 @@ class Survey:
         cases: Those cases, in natural order.
         problems: Why the others cannot.
         channel_rule: How the files of one case are told apart.
-        class_values: Class name -> value, as the dataset itself says.
+        declared: The classes as settings or the dataset name them.
         dealt: Who trains and who validates.
         held: What was read of the cases, until they are prepared.
     """
@@ -59,7 +62,7 @@ class Survey:
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
     channel_rule: ChannelRule
-    class_values: Mapping[str, int] | None
+    declared: Declared
     dealt: Dealt
     held: Held
 
@@ -106,26 +109,40 @@ def survey(
     """
     dataset = _find(hparams, progress)
     labelled = hparams.pretrain is None
-    names = (hparams.classes or dataset.class_values) if labelled else None
+    declared = _declared(hparams, dataset) if labelled else UNDECLARED
     told = read_told(
         dataset.cases, [left_out.name for left_out in dataset.problems], hparams, parts
     )
     asked = told.of_interest(dataset.cases)
     held = Held()
-    found, unreadable = measure_cases(asked, kept_in(folder, hparams), progress, held)
+    found, unreadable = measure_cases(
+        asked, kept_in(folder, hparams), progress, held, declared.ignore_label
+    )
     facts, misfits = check_cases(
-        found, names, hparams.channels, unreadable, labelled=labelled, files=asked
+        found, declared.values, hparams.channels, unreadable, labelled=labelled, files=asked
     )
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
-    progress.table(*case_table(facts, problems, dataset.layout, names, dealt.rows))
+    progress.table(*case_table(facts, problems, dataset.layout, declared, dealt.rows))
     for note in dataset.notes:
         progress.note(note)
     for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
-    return Survey(facts, cases, problems, dataset.channel_rule, dataset.class_values, dealt, held)
+    return Survey(facts, cases, problems, dataset.channel_rule, declared, dealt, held)
+
+
+def _declared(hparams: HParams, dataset: Dataset) -> Declared:
+    """The classes: the user's own word goes before the dataset's."""
+    ignore_label = hparams.ignore_label
+    if ignore_label is None:
+        ignore_label = dataset.ignore_label
+    if hparams.classes is None:
+        return Declared(dataset.class_values, dataset.regions, ignore_label)
+    regions = regions_of(hparams.classes)
+    plain = {name: v for name, v in hparams.classes.items() if isinstance(v, int)}
+    return Declared(None if regions else plain, regions, ignore_label)
 
 
 def kept_in(folder: Path, hparams: HParams) -> Path:
@@ -146,7 +163,7 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             found.facts,
             hparams,
             lambda candidate: _step_bytes(candidate, hparams),
-            found.class_values,
+            found.declared,
             _limits(device, hparams.dim, found.held.bytes),
             len(found.dealt.parts.training),
         )
@@ -185,6 +202,11 @@ def prepare_data(
     listed, problems = prepare_cases(
         found.cases, plan, kept_in(folder, hparams), progress, found.held
     )
+    partly: dict[str, tuple[int, ...]] = {}
+    if hparams.pretrain is None:
+        others = [problem.name for problem in found.problems]
+        partly = unannotated(found.cases, others, plan, hparams)
+    listed = [replace(case, unannotated=partly.get(case.name, ())) for case in listed]
     stored = {case.name: case for case in listed}
     files = {case.name: case for case in found.cases}
     parts = found.dealt.parts
@@ -209,6 +231,12 @@ def prepare_data(
         progress.warn(f"left out: {name}: {what}; {remedy}")
     for line in copies(found.facts.cases, stored, found.dealt):
         progress.warn(line)
+    for index in sorted({index for classes in partly.values() for index in classes}):
+        without = [name for name, classes in partly.items() if index in classes]
+        progress.note(
+            f"{plan.class_names[index]}: not annotated in {len(without)} of {len(listed)} cases "
+            f"({shown(without)}), where it is neither learned nor scored"
+        )
     if hparams.pretrain is None:
         labels = Labels(plan, found.facts.cases, listed)
         for line in unseen_classes(labels, found.dealt, hparams):
@@ -224,7 +252,11 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
     if hparams.pretrain:
         return discover_scans(hparams.data, hparams.images, hparams.pattern)
     return discover(
-        hparams.data, hparams.images, hparams.labels, hparams.pattern, hparams.missing_masks
+        hparams.data,
+        hparams.images,
+        hparams.labels,
+        hparams.pattern,
+        "refuse" if hparams.missing_masks == "refuse" else "empty",
     )
 
 

@@ -40,7 +40,7 @@ class Labels:
         """Whether the files of a case hold a class."""
         layers = self.facts[name].label_values
         if len(layers) == 1:
-            return layers[0].get(self.plan.label_values[index], 0) > 0
+            return any(layers[0].get(value, 0) for value in self.plan.values_of(index))
         layer = index if self.plan.task == "multilabel" else index - 1
         return layer < len(layers) and any(count for value, count in layers[layer].items() if value)
 
@@ -51,6 +51,8 @@ class Labels:
     def word(self, index: int) -> str:
         """Such as `class 2 (lesion)`, or `class_2` where nothing names it."""
         name = self.plan.class_names[index]
+        if self.plan.regions:
+            return f"region {name}"
         layered = any(len(case.label_values) > 1 for case in self.facts.values())
         first = 1 if self.plan.task == "multilabel" else 0
         value = index + first if layered else self.plan.label_values[index]

@@ -16,9 +16,11 @@ from medseg.hparams import HParams
 from medseg.machine import is_out_of_memory, keep_freed_memory, pick_device
 from medseg.networks.masked import MaskedAutoencoder, masked_l1
 from medseg.patches.torchio_transform import build_transforms
+from medseg.plan.classes import class_weights
 from medseg.plan.overview import plan_table
 from medseg.plan.plan import Plan
 from medseg.plan.rules import planned_steps
+from medseg.prepare.prepared import unannotated_sets
 from medseg.progress import Logged, Progress, one_line
 from medseg.runs import ModelCard, Run, State, latest_run
 from medseg.training.closing import close_run
@@ -122,7 +124,7 @@ def _learn(
         hparams=ready.hparams,
         plan=plan,
         network=network,
-        loss=_loss(ready),
+        loss=_loss(ready, data),
         cases=data.training,
         budget=_budget(ready.hparams, plan),
         device=device,
@@ -157,11 +159,17 @@ def _prepare(ready: _Ready, progress: Progress) -> TrainingData:
     return data
 
 
-def _loss(ready: _Ready) -> Callable[[Any, Labels], Tensor]:
+def _loss(ready: _Ready, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
     if ready.hparams.pretrain:
         return lambda output, _: masked_l1(output)
     plan = ready.plan
-    return build_loss(ready.hparams.loss, plan.task, with_background=not plan.has_background)
+    return build_loss(
+        ready.hparams.loss,
+        plan.task,
+        with_background=not plan.has_background,
+        class_weights=class_weights(plan.class_names, ready.hparams.class_weights),
+        hidden=unannotated_sets(data.training) if plan.task == "multiclass" else (),
+    )
 
 
 def new_run(hparams: HParams) -> Run:
@@ -291,6 +299,8 @@ def _resolved(hparams: HParams, plan: Plan, folds: Sequence[int]) -> HParams:
             "batch_size": plan.batch_size,
             "spacing_mm": plan.spacing_mm,
             "flips": tuple("xyz"[plan.network_axes[axis]] for axis in plan.flip_axes),
+            "learning_rate": plan.learning_rate,
+            "layer_decay": plan.layer_decay,
             "steps": None if hparams.epochs else plan.steps,
         }
     )

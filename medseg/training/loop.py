@@ -107,7 +107,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
         loop.network,
         loop.loss,
         Augment.for_plan(plan, hparams.augmentation, hparams.seed),
-        Optimisation(hparams.learning_rate, hparams.weight_decay, hparams.warmup),
+        Optimisation(plan.learning_rate, hparams.weight_decay, hparams.warmup, plan.layer_decay),
         budget,
         hparams.seed,
     )

@@ -184,7 +184,7 @@ class Monitor(Callback):
     def _patches(self, each_s: float) -> tuple[PatchBatch, ...]:
         """The same patches of validation cases each time, as many as the share allows."""
         stored = [case for _, case in self._validator.cases]
-        sampler = PatchSampler(stored, self._validator.plan, seed=0)
+        sampler = PatchSampler(stored, self._validator.plan, seed=0, margin=0.0)
         batch_s = self._validator.plan.batch_size * self._costs.window_s
         count = min(max(int(each_s / batch_s), 1), _MOST_BATCHES)
         return tuple(sampler.batch(step) for step in range(count))

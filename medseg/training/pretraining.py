@@ -87,7 +87,7 @@ def pretrain(
 def _validate(loop: Loop, network: MaskedAutoencoder, data: TrainingData) -> _Held:
     """Restore patches of the scans held back; the same patches and masks for every run."""
     network.to(loop.device).eval()
-    sampler = PatchSampler([stored for _, stored in data.validation], loop.plan, seed=0)
+    sampler = PatchSampler([stored for _, stored in data.validation], loop.plan, seed=0, margin=0.0)
     torch.manual_seed(0)
     losses: list[float] = []
     trivial: list[float] = []

@@ -13,6 +13,7 @@ from medseg.networks.segmenter import Segmenter
 from medseg.patches.augment import Augment
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
+from medseg.training.decay import parameter_groups
 from medseg.training.schedule import Budget, learning_rate_factor
 from medseg.types import Labels
 
@@ -21,11 +22,12 @@ Learner = Segmenter | MaskedAutoencoder
 
 
 class Optimisation(NamedTuple):
-    """How weights are changed: AdamW, warm-up and cosine."""
+    """How weights are changed: AdamW, warm-up and cosine, the slower the nearer to the image."""
 
     learning_rate: float
     weight_decay: float
     warmup: float
+    layer_decay: float = 1.0
 
 
 class Task(lightning.LightningModule):
@@ -63,7 +65,7 @@ class Task(lightning.LightningModule):
         position = self._budget.position(self.global_step)
         factor = learning_rate_factor(position, self._optimisation.warmup)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self._optimisation.learning_rate * factor
+            group["lr"] = self._optimisation.learning_rate * factor * group["share"]
         rng = generator(Stream.TRAINING, self._seed, self.global_rank, self.global_step)
         torch.manual_seed(int(rng.integers(2**63)))
 
@@ -74,13 +76,13 @@ class Task(lightning.LightningModule):
         return self._loss(self.network.training_output(batch.image), batch.label)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW; norms, biases and scales are not decayed."""
-        decay = self._optimisation.weight_decay
-        weights = list(self.network.parameters())
-        groups = [
-            {"params": [w for w in weights if w.ndim > 1], "weight_decay": decay},
-            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
-        ]
+        """AdamW; what does not mix values is not decayed.
+
+        Each group's share of the learning rate stands in it; the first has all of it.
+        """
+        groups = parameter_groups(
+            self.network, self._optimisation.weight_decay, self._optimisation.layer_decay
+        )
         # Lightning clips no gradients for a fused optimizer that scales them itself.
         fused = self.trainer.precision == "32-true"
         return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=fused)

@@ -9,27 +9,47 @@ import numpy.typing as npt
 
 from medseg.evaluation.boxes import class_boxes
 from medseg.evaluation.overlap import dice
-from medseg.evaluation.scores import ClassScore, score_case, score_layers
+from medseg.evaluation.scores import NO_CLASS, ClassScore, score_case, score_layers
 from medseg.geometry import Geometry
 from medseg.inference.predictor import Predictor
 from medseg.patches.sampler import PatchBatch
 from medseg.plan.plan import Plan
 from medseg.prepare.classes import layer_by_layer
 from medseg.prepare.prepared import StoredCase
+from medseg.prepare.restore import class_masks
 from medseg.report.figures import Example
 from medseg.scans.case import Case
 from medseg.scans.read import layer_count, read_layers, read_subject
+from medseg.types import IGNORED
 
 ValidationCase = tuple[Case, StoredCase]
 Labels = npt.NDArray[np.int32]
 
 
 class _Pair(NamedTuple):
-    """Values of the files (*size), or one mask per class (classes, *size), on the scan's grid."""
+    """Values of the files (*size), or one mask per class (classes, *size), on the scan's grid.
+
+    Attributes:
+        prediction: Of this shape.
+        reference: Of this shape.
+        geometry: The grid.
+        ignored: Where nobody annotated, of this shape; `reference` is background there.
+    """
 
     prediction: Labels
     reference: Labels
     geometry: Geometry
+    ignored: npt.NDArray[np.bool_]
+
+    def scored(self, *, layered: bool) -> tuple[Labels, Labels, Geometry]:
+        """Both sides, without class where nobody annotated."""
+        if not self.ignored.any():
+            return self[:3]
+        nothing = 0 if layered else NO_CLASS
+        prediction, reference = (
+            np.where(self.ignored, nothing, side) for side in (self.prediction, self.reference)
+        )
+        return prediction, reference, self.geometry
 
 
 class _Packed(NamedTuple):
@@ -63,6 +83,7 @@ class Validator:
         self.cases = tuple(cases)
         self._predictor = predictor
         self._plan = predictor.plan
+        self._layered = self._plan.task == "multilabel"
         self._kept: dict[str, _Packed] = {}
 
     @property
@@ -89,10 +110,11 @@ class Validator:
         for batch in batches:
             logits = self._predictor.patch_logits(batch.image).float().cpu()
             for index in range(len(overlaps)):
-                if self._plan.task == "multilabel":
-                    found, true = logits[:, index] > 0, batch.label[:, index] == 1
+                if self._layered:
+                    found, label, value = logits[:, index] > 0, batch.label[:, index], 1
                 else:
-                    found, true = logits.argmax(1) == index, batch.label[:, 0] == index
+                    found, label, value = logits.argmax(1) == index, batch.label[:, 0], index
+                found, true = found & (label != IGNORED), label == value
                 overlaps[index] += [2 * int((found & true).sum()), int(found.sum() + true.sum())]
         rows = zip(self._plan.class_names, overlaps, strict=True)
         return {
@@ -103,9 +125,9 @@ class Validator:
 
     def dice(self, case: ValidationCase) -> dict[str, float]:
         """Dice of the classes that the case or its prediction has: all that training looks at."""
-        prediction, reference, _ = self._pair(case)
+        prediction, reference, _ = self._pair(case).scored(layered=self._layered)
         classes = self._plan.scored_classes
-        if self._plan.task == "multilabel":
+        if self._layered:
             pairs = ((a != 0, b != 0) for a, b in zip(prediction, reference, strict=True))
         else:
             boxes = class_boxes((prediction, reference), tuple(classes.values()))
@@ -114,34 +136,44 @@ class Validator:
                 for value, box in zip(classes.values(), boxes, strict=True)
             )
         found = {name: dice(*pair) for name, pair in zip(classes, pairs, strict=True)}
-        return {name: share for name, share in found.items() if share is not None}
+        known = self._known(case)
+        return {name: share for name, share in found.items() if share is not None and name in known}
 
     def score(self, case: ValidationCase) -> tuple[ClassScore, ...]:
         """Every metric of one case, class by class; its prediction is kept for `example`."""
-        score = score_layers if self._plan.task == "multilabel" else score_case
-        pair = self._pair(case)
-        self._kept[case[0].name] = _Packed.of(pair.prediction)
-        return score(case[0].name, *pair, self._plan.scored_classes)
+        score = score_layers if self._layered else score_case
+        pair = self._pair(case, keep=True).scored(layered=self._layered)
+        scores = score(case[0].name, *pair, self._plan.scored_classes)
+        return tuple(score for score in scores if score.class_name in self._known(case))
 
     def example(self, case: ValidationCase, caption: str, dice: float | None) -> Example:
         """One case to look at, as it was scored."""
-        prediction, reference, geometry = self._pair(case)
+        prediction, reference, geometry, _ = self._pair(case)
         image = read_subject(case[0], with_label=False).image
         return Example(case[0].name, caption, image, geometry, reference, prediction, dice)
 
-    def _pair(self, case: ValidationCase) -> _Pair:
+    def _known(self, case: ValidationCase) -> set[str]:
+        """The classes that were annotated in a case."""
+        names = self._plan.class_names
+        return {*names} - {names[index] for index in case[1].unannotated}
+
+    def _pair(self, case: ValidationCase, *, keep: bool = False) -> _Pair:
         files, stored = case
         geometry = stored.placement.native  # known, so the image need not be read for it
         layers = (layer.values for layer in read_layers(files, geometry))
         classes = list(layer_by_layer(layers, layer_count(files), self._plan))
-        reference = (
-            np.stack(classes).astype(np.int32)
-            if self._plan.task == "multilabel"
-            else np.array(self._plan.label_values, dtype=np.int32)[classes[0]]
-        )
         kept = self._kept.get(files.name)
         prediction = kept.unpacked() if kept else self._predictor.segment(stored.prepared)
-        return _Pair(prediction, reference, geometry)
+        if keep:
+            self._kept[files.name] = _Packed.of(prediction)
+        if self._layered and self._plan.one_map:
+            masks = [mask for _, mask in class_masks(prediction, self._plan)]
+            prediction = np.stack(masks).astype(np.int32)
+        indices = np.stack(classes) if self._layered else classes[0]
+        ignored = indices == IGNORED
+        known = np.where(ignored, 0, indices)
+        values = np.array((0, 1) if self._layered else self._plan.label_values, dtype=np.int32)
+        return _Pair(prediction, values[known], geometry, ignored)
 
 
 def mean_dice(found: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -213,3 +213,31 @@ def test_a_full_process_is_not_a_damaged_file(tmp_path, monkeypatch):
 def test_a_tolerance_is_a_length(tmp_path, tolerance):
     with pytest.raises(MedsegError, match="tolerance"):
         evaluate_folders(tmp_path, tmp_path, tolerance_mm=tolerance)
+
+
+def test_what_nobody_annotated_is_not_scored(tmp_path):
+    """As if both sides ended where the annotation ends."""
+    sparse = label(0)
+    sparse[:, 4:] = 9
+    reference = write(tmp_path / "reference.nii.gz", sparse)
+    prediction = write(tmp_path / "prediction.nii.gz", label(1))
+    summary, _ = evaluate_folders(prediction, reference, ignore_label=9)
+    part = np.s_[:, :4]
+    assert [row.value for row in summary.classes] == [1, 2]
+    for one in summary.scores:
+        ours, theirs = label(1)[part] == one.value, sparse[part] == one.value
+        both, total = np.count_nonzero(ours & theirs), ours.sum() + theirs.sum()
+        assert one.dice == pytest.approx(2 * both / total)
+    whole, _ = evaluate_folders(prediction, reference)
+    assert [row.value for row in whole.classes] == [1, 2, 9]
+
+
+def test_regions_are_scored_as_they_overlap(tmp_path):
+    reference = write(tmp_path / "reference.nii.gz", label(0))
+    prediction = write(tmp_path / "prediction.nii.gz", label(1))
+    summary, _ = evaluate_folders(prediction, reference, {"whole": (1, 2), "core": 2})
+    found = {one.class_name: one.dice for one in summary.scores}
+    for name, values in (("whole", (1, 2)), ("core", (2,))):
+        ours, theirs = np.isin(label(1), values), np.isin(label(0), values)
+        both, total = np.count_nonzero(ours & theirs), ours.sum() + theirs.sum()
+        assert found[name] == pytest.approx(2 * both / total)

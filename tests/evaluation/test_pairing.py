@@ -19,7 +19,7 @@ def folder(root, name, *files):
 
 
 def pairs_of(root, predictions, references):
-    found, problems, _ = pair(
+    found, problems, _, *_ = pair(
         folder(root, "prediction", *predictions), folder(root, "reference", *references)
     )
     return {one.reference.name: one.prediction.name for one in found}, problems
@@ -68,7 +68,7 @@ def test_a_scan_is_never_the_prediction_nor_the_label(tmp_path):
     for side in ("p", "r"):
         voxels(tmp_path / side / "a.nii.gz", "scan")
         voxels(tmp_path / side / "a_seg.nii.gz", "label")
-    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    found, problems, _, *_ = pair(tmp_path / "p", tmp_path / "r")
     assert problems == []
     ((prediction, reference),) = found
     assert [path.name for path in prediction.files] == ["a_seg.nii.gz"]
@@ -79,11 +79,11 @@ def test_a_copy_of_the_label_beside_a_prediction_is_told_by_the_mark(tmp_path):
     voxels(tmp_path / "r" / "a_seg.nii.gz", "label")
     voxels(tmp_path / "p" / "a_seg.nii.gz", "label")
     mask = voxels(tmp_path / "p" / "a.nii.gz", "label")
-    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    found, problems, _, *_ = pair(tmp_path / "p", tmp_path / "r")
     assert found == []
     assert "a.nii.gz, a_seg.nii.gz" in problems[0].what
     mark(mask)
-    ((prediction, _),), problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    ((prediction, _),), problems, *_ = pair(tmp_path / "p", tmp_path / "r")
     assert (prediction.files, problems) == ((mask,), [])
 
 
@@ -108,7 +108,7 @@ def test_trees_pair_by_path(tmp_path, predictions, references):
     ours, theirs = (
         [name.replace("{}", str(n)) for n in (1, 2, 3)] for name in (predictions, references)
     )
-    found, problems, _ = pair(
+    found, problems, _, *_ = pair(
         folder(tmp_path, "prediction", *ours), folder(tmp_path, "reference", *theirs)
     )
     assert problems == []
@@ -133,7 +133,7 @@ def test_a_tree_of_label_maps_is_not_a_folder_of_masks(tmp_path):
     for side in ("p", "r"):
         for name in ("p1/anna1", "p1/anna2", "p2/ben1", "p2/ben2"):
             voxels(tmp_path / side / f"{name}.nii.gz", "label")
-    found, problems, _ = pair(tmp_path / "p", tmp_path / "r")
+    found, problems, _, *_ = pair(tmp_path / "p", tmp_path / "r")
     assert problems == []
     assert [one.reference.name for one in found] == ["anna1", "anna2", "ben1", "ben2"]
 
@@ -158,7 +158,7 @@ def test_labels_are_told_from_images_in_a_cases_folder(tmp_path):
 
 def test_two_files_need_no_like_names(tmp_path):
     root = folder(tmp_path, "x", "a.png", "b.png")
-    ((prediction, reference),), problems, _ = pair(root / "a.png", root / "b.png")
+    ((prediction, reference),), problems, *_ = pair(root / "a.png", root / "b.png")
     assert (prediction.name, reference.name, problems) == ("a", "b", [])
 
 

@@ -115,3 +115,19 @@ def test_marks_outside_the_content_are_counted_once_however_many_layers_they_hav
     apart = np.array([label[0], np.roll(label[0], 1, axis=1)])
     facts = case_facts(subject(label=apart))
     assert (facts.outside_box, facts.overlap) == (6, False)
+
+
+def test_ignored_voxels_are_counted_and_in_no_other_fact():
+    """As if they had no label at all; only their number is known."""
+    whole = subject()
+    assert whole.label is not None
+    sparse = whole.label.copy()
+    sparse[0, 8:] = 255
+    ignored = int((sparse == 255).sum())
+    facts = case_facts(subject(label=sparse), ignore_label=255)
+    plain = case_facts(whole)
+    assert facts.ignored == ignored
+    assert facts.label_values == ({0: plain.label_values[0][0] - ignored, 7: 64},)
+    assert facts.extents == plain.extents
+    assert facts.channels == plain.channels
+    assert case_facts(subject(label=sparse)).label_values[0][255] == ignored

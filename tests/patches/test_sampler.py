@@ -9,6 +9,7 @@ from plans import plan_for_tests
 
 from medseg.patches.sampler import PADDING, PatchSampler
 from medseg.prepare.prepared import Prepared
+from medseg.types import IGNORED
 
 
 def sampler(sizes, seed=0, rank=0, margin=0.0, channels=1, **plan):
@@ -76,18 +77,19 @@ def test_uniform_patches_reach_every_position_and_stay_inside():
     assert set(positions.flatten().tolist()) == {0, 1, 2, 3}
 
 
-def test_what_lies_outside_a_small_case_is_padding_with_label_zero():
+def test_what_lies_outside_a_small_case_is_padding_without_a_class():
     patches = sampler([(5, 30, 7)], patch_size=(8, 8, 8), batch_size=6)
     for step in range(10):
         image, label = patches.batch(step)
         assert ((image == 1).sum(dim=(1, 2, 3, 4)) == 5 * 8 * 7).all()
         assert (image[image != 1] == PADDING).all()
-        assert (label[image != 1] == 0).all()
+        assert (label[image != 1] == IGNORED).all()
+        assert (label[image == 1] != IGNORED).all()
 
 
 def test_image_and_label_are_cut_at_the_same_place():
     case = stored_case((20, 21, 22), channels=4)
-    image, label = PatchSampler([case], plan_for_tests(channels=4), 0).batch(3)
+    image, label = PatchSampler([case], plan_for_tests(channels=4), 0, margin=0.0).batch(3)
     i, j, k = (image[:, 1 + axis].long() for axis in range(3))
     assert case.prepared.label is not None
     assert torch.equal(torch.from_numpy(case.prepared.label)[0][i, j, k], label[:, 0])
@@ -136,16 +138,31 @@ def test_batches_are_contiguous_copies_of_read_only_maps(tmp_path):
 def test_a_case_without_foreground_still_gives_patches():
     case = stored_case((20, 20, 20))
     empty = InMemory(case.prepared, np.empty((0, 4), dtype=np.int32))
-    assert PatchSampler([empty], plan_for_tests(), 0).batch(0).image.shape == (2, 1, 16, 16, 16)
+    batch = PatchSampler([empty], plan_for_tests(), 0, margin=0.0).batch(0)
+    assert batch.image.shape == (2, 1, 16, 16, 16)
 
 
-def test_a_case_without_label_is_background():
+def test_a_case_without_label_teaches_no_class():
     case = stored_case((20, 20, 20))
     bare = Prepared("a", case.prepared.image, None, case.prepared.placement)
-    batch = PatchSampler([InMemory(bare, np.empty((0, 4), np.int32))], plan_for_tests(), 0).batch(0)
+    unlabelled = InMemory(bare, np.empty((0, 4), np.int32))
+    batch = PatchSampler([unlabelled], plan_for_tests(), 0, margin=0.0).batch(0)
     assert batch.label.shape == (2, 1, 16, 16, 16)
-    assert not batch.label.any()
+    assert (batch.label == IGNORED).all()
     assert batch.image.any()
+
+
+def test_patches_of_a_sparsely_annotated_case_show_annotation():
+    case = stored_case((40, 40, 40))
+    label = np.full((1, 40, 40, 40), IGNORED, dtype=np.uint8)
+    label[0, :, :, 30] = 0
+    prepared = Prepared("a", case.prepared.image, label, case.prepared.placement)
+    rows = np.array([[9, i, j, 30] for i in range(40) for j in range(40)], dtype=np.int32)
+    sparse = InMemory(prepared, rows)
+    assert sparse.annotated == (0, 1600)
+    patches = PatchSampler([sparse], plan_for_tests(batch_size=4), 0)
+    for step in range(10):
+        assert (patches.batch(step).label == 0).flatten(1).any(dim=1).all()
 
 
 def test_refuses_no_cases():

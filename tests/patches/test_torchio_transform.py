@@ -4,6 +4,7 @@ import torch
 from medseg.errors import MedsegError, SettingsError
 from medseg.patches.sampler import PatchBatch
 from medseg.patches.torchio_transform import TorchioTransforms, build_transforms
+from medseg.types import IGNORED
 
 
 def batch_of(dim, channels=2):
@@ -46,8 +47,33 @@ def test_labels_move_with_the_image_by_nearest():
     image, moved_label = moved(batch, 0)
     assert moved_label.dtype == torch.uint8
     assert not torch.equal(moved_label, label)
-    assert set(moved_label.unique().tolist()) <= {0, 1, 2}
-    assert torch.equal(image, moved_label.float())
+    there = moved_label != IGNORED
+    assert set(moved_label[there].unique().tolist()) <= {0, 1, 2}
+    assert torch.equal(image[there], moved_label[there].float())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ("RandomAffine", {"degrees": [20, 30]}),
+        (
+            "RandomElasticDeformation",
+            {"num_control_points": 5, "max_displacement": 1, "locked_borders": 0},
+        ),
+    ],
+)
+def test_what_torchio_brings_in_has_no_class(spec):
+    """Everywhere is class 1, so all that comes from elsewhere is ignored and nothing is class 0."""
+    image = batch_of(3).image + 100
+    label = torch.ones_like(batch_of(3).label)
+    label[:, :, :2] = IGNORED
+    batch = PatchBatch(image, label)
+    run, found = transforms(spec), []
+    for step in range(4):
+        found += run(batch, step).label.unique().tolist()
+    assert set(found) == {1, IGNORED}
+    assert (batch.label == 1).sum() == label[:, :, 2:].numel()
+    assert (label[:, :, :2] == IGNORED).all()
 
 
 def test_a_slice_is_turned_in_its_plane_only():

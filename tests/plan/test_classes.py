@@ -2,8 +2,9 @@
 
 import pytest
 
-from medseg.errors import MedsegError
-from medseg.plan.classes import choose_classes, choose_task
+from medseg.errors import MedsegError, SettingsError
+from medseg.plan.classes import choose_classes, choose_task, class_weights
+from medseg.scans.regions import regions_of
 from tests.plan.facts import case
 
 
@@ -84,3 +85,28 @@ def test_too_many_values_that_number_objects_are_called_so():
     shared = range(0, 900, 3)
     with pytest.raises(MedsegError, match="label maps and not images"):
         of(labelled(shared), labelled(shared))
+
+
+def test_weights_are_in_the_order_of_the_classes():
+    names = ("background", "organ", "lesion")
+    assert class_weights(names, {"lesion": 5}) == (1, 1, 5)
+    assert class_weights(names, None) == (1, 1, 1)
+    for asked in ({"kidney": 2}, {"organ": 0, "lesion": 0}):
+        with pytest.raises(SettingsError, match="class_weights"):
+            class_weights(names, asked)
+
+
+def test_regions_are_multilabel_classes_of_the_values_declared():
+    cases = [case(label_values=({0: 10, 1: 5, 2: 5, 4: 5, 7: 1},))]
+    regions = regions_of({"whole": (1, 2, 4), "core": (1, 4), "enhancing": 4})
+    assert choose_task(cases, None, regions)[0] == "multilabel"
+    with pytest.raises(SettingsError, match="overlap"):
+        choose_task(cases, "multiclass", regions)
+    classes = choose_classes(cases, "multilabel", None, "set by you", regions)
+    assert classes.names == ("whole", "core", "enhancing")
+    assert classes.values == (2, 1, 4)
+    assert classes.regions == ((1, 2, 4), (1, 4), (4,))
+    assert "in no region: 7" in classes.reason
+    masks = [case(label_values=({0: 10, 1: 5}, {0: 10, 1: 5}))]
+    with pytest.raises(MedsegError, match="one label map"):
+        choose_classes(masks, "multilabel", None, "set by you", regions)

@@ -1,8 +1,10 @@
 """The table names what was found and what was left out."""
 
+from medseg.plan.classes import Declared
 from medseg.plan.overview import case_table, plan_table
 from medseg.plan.plan import Normalisation
 from medseg.scans.case import Problem
+from medseg.scans.regions import regions_of
 from tests.plan.facts import case, many
 from tests.plans import plan_for_tests
 
@@ -13,7 +15,9 @@ def test_the_table():
         case("b", (50, 40, 30), label_values=({0: 100},), spacing_mm=(1.0, 1.0, 2.5)),
     )
     problem = Problem("c", "has no label", "add it")
-    table = case_table(cases, (problem,), layout="images + labels", classes={"tumour": 1})
+    table = case_table(
+        cases, (problem,), layout="images + labels", declared=Declared({"tumour": 1})
+    )
     rows = dict(table.rows)
     assert all(len(row) == len(table.header) for row in table.rows)
     assert rows["layout"] == "images + labels"
@@ -65,3 +69,13 @@ def test_the_plan_is_in_a_persons_words():
         "steps": "-",
     }
     assert {reason for *_, reason in table.rows} == {"because"}
+
+
+def test_ignored_voxels_and_regions_have_rows():
+    voxels = 20 * 20 * 20
+    case_ = case("a", (20,) * 3, label_values=({0: 4000, 1: 2000, 2: 1000},), ignored=voxels - 7000)
+    declared = Declared(None, regions_of({"whole": (1, 2), "core": 2}), 255)
+    rows = dict(case_table(many(case_), (), declared=declared).rows)
+    assert rows["region whole"] == "37.500% of the voxels, in 1 of 1 cases"
+    assert rows["region core"] == "12.500% of the voxels, in 1 of 1 cases"
+    assert rows["ignored (255)"] == "12.500% of the voxels, in 1 of 1 cases"

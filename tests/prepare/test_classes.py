@@ -4,6 +4,7 @@ from plans import plan_for_tests
 
 from medseg.errors import ScanError
 from medseg.prepare.classes import layer_by_layer
+from medseg.types import IGNORED
 
 
 def class_layers(label, plan):
@@ -69,3 +70,34 @@ def test_masks_are_asked_for_one_at_a_time(task):
     layers = layer_by_layer(read(), 2, plan_for_tests(task=task))
     next(layers)
     assert asked == ([0] if task == "multilabel" else [0, 1])
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+@pytest.mark.parametrize("value", [9, 255, 0])
+def test_the_ignore_label_is_no_class_of_any_task(task, value):
+    values = (3, 1, 2) if task == "multiclass" else (1, 2)
+    plan = plan_for_tests(task=task, label_values=values, ignore_label=value)
+    layers = class_layers(volume([1, value, 2, value]), plan)
+    expected = [[1, IGNORED, 2, IGNORED]]
+    if task == "multilabel":
+        expected = [[1, IGNORED, 0, IGNORED], [0, IGNORED, 1, IGNORED]]
+    assert layers.reshape(len(layers), -1).tolist() == expected
+    with pytest.raises(ScanError, match="has the value 7,"):
+        class_layers(volume([1, value, 7]), plan)
+
+
+def test_masks_ignore_where_any_says_so_and_none_is_sure():
+    masks = volume([1, 9, 0, 9], [0, 0, 0, 1])
+    merged = class_layers(masks, plan_for_tests(ignore_label=9))
+    assert merged.ravel().tolist() == [1, IGNORED, 0, 2]
+    apart = class_layers(masks, plan_for_tests(task="multilabel", ignore_label=9))
+    assert apart.reshape(2, -1).tolist() == [[1, IGNORED, 0, IGNORED], [0, 0, 0, 1]]
+
+
+def test_regions_come_apart_as_they_overlap():
+    plan = plan_for_tests(
+        task="multilabel", label_values=(2, 4), regions=((1, 2, 4), (4,)), ignore_label=9
+    )
+    layers = class_layers(volume([0, 1, 2, 4, 5, 9]), plan)
+    expected = [[0, 1, 1, 1, 0, IGNORED], [0, 0, 0, 1, 0, IGNORED]]
+    assert layers.reshape(2, -1).tolist() == expected

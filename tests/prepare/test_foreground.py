@@ -3,6 +3,7 @@ import pytest
 from plans import plan_for_tests
 
 from medseg.prepare.foreground import foreground
+from medseg.types import IGNORED
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
@@ -29,3 +30,17 @@ def test_a_rare_class_has_all_its_voxels():
     assert found.rows.tolist() == [[1, 2, 3], [3, 0, 0]]
     assert found.ends == (0, 0, 2)
     assert found.voxels == (62, 0, 2)
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_where_most_is_ignored_the_last_rows_tell_what_is_annotated(task):
+    label = np.full((1 if task == "multiclass" else 2, 6, 8, 10), IGNORED, dtype=np.uint8)
+    label[:, 2] = 0
+    label[0, 2, 3, 4] = 1
+    found = foreground(label, plan_for_tests(task=task))
+    assert found.ends == ((0, 1, 1) if task == "multiclass" else (1, 1))
+    assert found.voxels == ((79, 1, 0) if task == "multiclass" else (1, 0))
+    assert found.rows[0].tolist() == [2, 3, 4]
+    annotated = found.rows[1:]
+    assert len(np.unique(annotated, axis=0)) == 80
+    assert (annotated[:, 0] == 2).all()

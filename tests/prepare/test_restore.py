@@ -10,7 +10,7 @@ from medseg import sampling
 from medseg.geometry import Geometry
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Placement
-from medseg.prepare.restore import native_logits, restore, restore_probabilities
+from medseg.prepare.restore import class_masks, native_logits, restore, restore_probabilities
 
 
 def sure_logits(prepared, plan):
@@ -157,3 +157,23 @@ def test_multilabel_probabilities_agree_with_the_masks():
         likely > 0.5, restore(native_logits(logits, placement), placement, plan)
     )
     assert (placement.orientation.apply(likely)[:, 0] == 0).all()
+
+
+def test_regions_come_back_as_the_map_they_were_made_of():
+    """Nested regions written over each other; without an order, one mask each."""
+    geometry = Geometry((8, 9, 7), (1.0, 1.0, 1.0))
+    label = np.zeros((1, *geometry.size), dtype=np.int32)
+    label[0, 1:7, 1:8, 1:6], label[0, 2:6, 2:7, 2:5], label[0, 3:5, 3:6, 3:4] = 2, 1, 4
+    subject = subject_for_tests(label, geometry)
+    regions = {"class_names": ("whole", "core", "enhancing"), "regions": ((1, 2, 4), (1, 4), (4,))}
+    plan = plan_for_tests(task="multilabel", label_values=(2, 1, 4), **regions)
+    assert plan.one_map
+    restored = there_and_back(subject, plan)
+    np.testing.assert_array_equal(restored, label[0])
+    for name, mask in class_masks(restored, plan):
+        values = dict(zip(plan.class_names, plan.regions, strict=True))[name]
+        np.testing.assert_array_equal(mask, np.isin(label[0], values))
+    apart = plan_for_tests(task="multilabel", label_values=(1, 1, 1), **regions)
+    assert not apart.one_map
+    masks = there_and_back(subject, apart)
+    np.testing.assert_array_equal(masks, [np.isin(label[0], values) for values in apart.regions])

@@ -42,7 +42,8 @@ def test_the_same_grid_turned_is_exact():
 def test_a_shift_is_a_shift(shift):
     label = np.zeros(SIZE, np.int32)
     label[10:20, 8:19, 6:14] = np.arange(1, 3).repeat(5)[:, None, None]
-    target = Geometry(SIZE, origin=shift)
-    (found,), _ = align("l", Voxels(label[None], Geometry(SIZE)), target, order=0)
+    source = Geometry(SIZE, origin=(20.0, 30.0, 40.0))
+    target = Geometry(SIZE, origin=tuple(np.add(source.origin, shift)))
+    (found,), _ = align("l", Voxels(label[None], source), target, order=0)
     whole = [-round(step) for step in shift]
     np.testing.assert_array_equal(found, np.roll(label, whole, (0, 1, 2)))

@@ -9,6 +9,7 @@ from medseg.hparams import HParams
 from medseg.networks.point_rend import HeadOutput
 from medseg.sampling import labels_at
 from medseg.training.losses import LOSSES, build_loss
+from medseg.types import IGNORED
 
 TASKS = ["multiclass", "multilabel"]
 SIZE = (6, 8, 4)
@@ -54,7 +55,7 @@ def test_for_exclusive_classes_it_is_monais(dim):
     torch.testing.assert_close(found, monais(logits, labels))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", sorted({*LOSSES} - {"boundary"}))
 def test_every_logit_is_pulled_towards_its_label(name, task, dim):
     labels = labels_of(task, dim)
     logits = torch.zeros(2, 3, *SIZE[:dim], requires_grad=True)
@@ -115,6 +116,55 @@ def test_half_precision_is_judged_in_full(task):
     half = loss(HeadOutput(logits.bfloat16()), labels)
     assert half.dtype == torch.float32
     assert half.item() == pytest.approx(loss(HeadOutput(logits), labels).item())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("with_background", [False, True])
+def test_ignored_voxels_have_no_gradient_and_no_weight(name, with_background, task, dim):
+    """In the patch and at points; what the network says there does not matter either."""
+    labels = labels_of(task, dim)
+    ignored = torch.rand(labels[:, :1].shape, generator=torch.Generator().manual_seed(1)) < 0.3
+    labels = labels.masked_fill(ignored, IGNORED)
+    random = torch.Generator().manual_seed(2)
+    logits = torch.randn(2, 3, *SIZE[:dim], generator=random).requires_grad_()
+    points = torch.rand(2, 50, dim, generator=random)
+    at_points = torch.randn(2, 3, 50, generator=random).requires_grad_()
+    loss = build_loss(name, task, with_background=with_background)
+    total = loss(HeadOutput(logits, points, at_points), labels)
+    total.backward()
+    unknown = ignored.expand_as(logits)
+    assert (logits.grad[unknown] == 0).all()
+    assert (logits.grad[~unknown] != 0).any()
+    unknown_points = labels_at(ignored.long(), points).bool().expand_as(at_points)
+    assert unknown_points.any()
+    assert (at_points.grad[unknown_points] == 0).all()
+    assert (at_points.grad[~unknown_points] != 0).all()
+    elsewhere = HeadOutput(
+        torch.where(unknown, 9 * logits, logits),
+        points,
+        torch.where(unknown_points, -9 * at_points, at_points),
+    )
+    torch.testing.assert_close(loss(elsewhere, labels), total)
+
+
+@pytest.mark.parametrize("name", sorted({*LOSSES} - {"boundary"}))
+def test_ignoring_voxels_is_leaving_them_out(name, task):
+    """The loss of the known part alone, cut out, is the loss of the whole."""
+    labels, logits = labels_of(task, 3), torch.randn(2, 3, *SIZE)
+    loss = build_loss(name, task)
+    part = loss(HeadOutput(logits[:, :, 2:]), labels[:, :, 2:])
+    labels[:, :, :2] = IGNORED
+    torch.testing.assert_close(loss(HeadOutput(logits), labels), part)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_patch_of_which_nothing_is_known_costs_nothing(name, task, dim):
+    labels = torch.full_like(labels_of(task, dim), IGNORED)
+    logits = torch.randn(2, 3, *SIZE[:dim], requires_grad=True)
+    loss = build_loss(name, task)(HeadOutput(logits), labels)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert (logits.grad == 0).all()
 
 
 def test_every_choice_can_be_built():

@@ -101,7 +101,15 @@ def _listed(place: Place, described: DatasetJson, layout: str) -> Found:
     notes = tuple(described.notes(counted))
     if unlabelled:
         notes += (f"{described.source}: {unlabelled} entries have no label and are left aside",)
-    return Found(layout, pairs, aside=notes, stated=True, class_values=described.class_values)
+    return Found(
+        layout,
+        pairs,
+        aside=notes,
+        stated=True,
+        class_values=described.class_values,
+        regions=described.regions,
+        ignore_label=described.ignore_label,
+    )
 
 
 def _bundles(

@@ -11,6 +11,7 @@ from medseg.scans.layouts.pattern import Pattern
 from medseg.scans.listing import File, Tree, shown, top_folder
 from medseg.scans.names import bare, is_label_name
 from medseg.scans.pairing import Pairs
+from medseg.scans.regions import Regions
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Found(NamedTuple):
         aside: What is left out on purpose, in words.
         stated: Whether the dataset itself states which files belong together.
         class_values: Class name -> value, where it is not dataset.json that says so.
+        regions: Likewise, where classes have several values.
+        ignore_label: Likewise, the value of voxels that nobody annotated.
         at_stake: How many cases a reading in doubt might have.
         held: As in `Place`.
     """
@@ -72,6 +75,8 @@ class Found(NamedTuple):
     aside: tuple[str, ...] = ()
     stated: bool = False
     class_values: dict[str, int] | None = None
+    regions: Regions | None = None
+    ignore_label: int | None = None
     at_stake: int = 0
     held: int = 0
 

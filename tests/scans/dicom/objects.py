@@ -1,10 +1,11 @@
 """DICOM files made from arrays, all of one patient whose name must never be seen again."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import Iterator
 import numpy as np
+import Sequence
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -156,3 +157,12 @@ def groups(lps: np.ndarray, frames: Sequence[int], **shared: Any) -> dict[str, A
         "SharedFunctionalGroupsSequence": [common],
         "PerFrameFunctionalGroupsSequence": each,
     }
+
+
+def merged(folder: Path, names: list[str]) -> Path:
+    together = folder / "together"
+    together.mkdir()
+    for name in names:
+        for path in (folder / name).iterdir():
+            path.rename(together / f"{name}-{path.name}")
+    return together

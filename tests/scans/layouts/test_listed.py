@@ -36,21 +36,43 @@ def in_folders(*folders):
     ]
 
 
-def test_regions_are_said_to_be_none(tmp_path):
-    labels = {"background": 0, "whole": [1, 2], "core": [2]}
-    dataset = discover(nnunet(tmp_path, {"labels": labels, "regions_class_order": [1, 2]}))
+def test_regions_are_read_with_the_order_they_are_written_in(tmp_path):
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 9}
+    described = {"labels": labels, "regions_class_order": [1, 2, 3]}
+    dataset = discover(nnunet(tmp_path, described))
     assert dataset.class_values is None
-    (note,) = [note for note in dataset.notes if "region" in note]
-    assert "dataset.json" in note
-    assert "whole = 1, 2" in note
+    assert dataset.regions is not None
+    assert dataset.regions.values == {"whole": (1, 2, 3), "core": (2, 3), "enhancing": (3,)}
+    assert dataset.regions.order == (1, 2, 3)
+    assert dataset.ignore_label == 9
+    assert not [note for note in dataset.notes if "region" in note]
 
 
 @pytest.mark.parametrize(
-    "labels", [{"background": 0, "a": 1, "ignore": 2}, {"0": "a", "3": "Ignore"}]
+    ("changed", "word"),
+    [
+        ({"regions_class_order": [1]}, "regions_class_order"),
+        ({"labels": {"background": 0, "whole": [1, -2]}}, "region"),
+        ({"labels": {"background": 0, "whole": []}}, "region"),
+    ],
 )
-def test_an_ignore_label_is_never_a_class(tmp_path, labels):
-    with pytest.raises(MedsegError, match=r"dataset\.json: .*ignore"):
-        discover(nnunet(tmp_path, {"labels": labels}))
+def test_regions_that_make_no_sense_are_refused(tmp_path, changed, word):
+    labels = {"background": 0, "whole": [1, 2], "core": [2]}
+    with pytest.raises(MedsegError, match=rf"dataset\.json: .*{word}"):
+        discover(nnunet(tmp_path, {"labels": labels, **changed}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "value", "classes"),
+    [
+        ({"background": 0, "a": 1, "ignore": 2}, 2, {"background": 0, "a": 1}),
+        ({"0": "a", "1": "b", "3": "Ignore"}, 3, {"a": 0, "b": 1}),
+    ],
+)
+def test_an_ignore_label_is_never_a_class(tmp_path, labels, value, classes):
+    dataset = discover(nnunet(tmp_path, {"labels": labels}))
+    assert dataset.ignore_label == value
+    assert dataset.class_values == classes
 
 
 @pytest.mark.parametrize(
