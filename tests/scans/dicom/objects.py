@@ -1,11 +1,10 @@
 """DICOM files made from arrays, all of one patient whose name must never be seen again."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import Iterator
 import numpy as np
-import Sequence
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -160,6 +159,7 @@ def groups(lps: np.ndarray, frames: Sequence[int], **shared: Any) -> dict[str, A
 
 
 def merged(folder: Path, names: list[str]) -> Path:
+    """A folder of all slices that lay in several."""
     together = folder / "together"
     together.mkdir()
     for name in names:
