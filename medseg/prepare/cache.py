@@ -43,7 +43,7 @@ from medseg.scans.read import layer_count, read_layers, read_subject
 __all__ = ["StoredCase", "prepare_cases"]
 
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 5
+_VERSION = 6
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
     "image_orders", "normalisation", "regions", "ignore_label",

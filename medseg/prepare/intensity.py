@@ -41,9 +41,18 @@ def scaling(channel: Channel, rule: Normalisation) -> Scaling:
         low, high = -inf, inf
         above = _background(channel) if rule.kind == "body" else None
         mean, std = _mean_and_std(channel, above)
-    # Without contrast there is nothing to scale, only rounding errors to blow up. They grow with
-    # the values, whose unit may be a small one.
-    return Scaling(low, high, mean, 1 / std if std > max(1e-6 * abs(mean), _TINY) else 0)
+        if above is not None and not _has_contrast(mean, std):
+            # A body of one value, as a mask has: what it differs from is all that it tells.
+            mean, std = _mean_and_std(channel, None)
+    return Scaling(low, high, mean, 1 / std if _has_contrast(mean, std) else 0)
+
+
+def _has_contrast(mean: float, std: float) -> bool:
+    """Whether there is anything to scale, rather than rounding errors to blow up.
+
+    They grow with the values, whose unit may be a small one.
+    """
+    return std > max(1e-6 * abs(mean), _TINY)
 
 
 def _background(channel: Channel) -> float | None:

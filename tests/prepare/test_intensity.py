@@ -60,7 +60,11 @@ def test_a_constant_image_becomes_zero(kind, value):
     np.testing.assert_allclose(out, 0, atol=1e-6)
 
 
-def test_a_body_of_one_value_is_finite():
+@pytest.mark.parametrize("value", [1, 100, 45000])
+def test_a_body_of_one_value_stands_out(value):
+    """A mask given as a channel: it has nothing to scale but its difference from what is around."""
     image = np.zeros((1, 6, 6, 6), dtype=np.float32)
-    image[:, 2:4, 2:4, 2:4] = 100
-    assert np.isfinite(normalise(image, [Normalisation(kind="body")])).all()
+    image[:, 2:4, 2:4, 2:4] = value
+    out = normalise(image, [Normalisation(kind="body")])
+    np.testing.assert_allclose(out, normalise(image, [Normalisation(kind="image")]))
+    assert out.max() - out.min() > 1
