@@ -36,11 +36,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[HParams | bool | str, ...]]:
-    """What `training.fit.train` was called with."""
+    """What `training.folds.train` was called with."""
     calls: list[tuple[HParams | bool | str, ...]] = []
-    fit = types.ModuleType("medseg.training.fit")
+    fit = types.ModuleType("medseg.training.folds")
     vars(fit)["train"] = lambda hparams, resume, _, given: calls.append((hparams, resume, *given))
-    monkeypatch.setitem(sys.modules, "medseg.training.fit", fit)
+    monkeypatch.setitem(sys.modules, "medseg.training.folds", fit)
     return calls
 
 
@@ -93,7 +93,7 @@ def test_train_exit_status(
     def fails(*_):
         raise error
 
-    monkeypatch.setattr(sys.modules["medseg.training.fit"], "train", fails)
+    monkeypatch.setattr(sys.modules["medseg.training.folds"], "train", fails)
     assert main(["train"]) == status
     assert len(capsys.readouterr().err.splitlines()) == 1
 
