@@ -9,6 +9,9 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from medseg.scans.decode import decode
+from medseg.scans.formats import is_scan
+
 CT, MR, PET = (
     "1.2.840.10008.5.1.4.1.1.2",
     "1.2.840.10008.5.1.4.1.1.4",
@@ -166,3 +169,15 @@ def merged(folder: Path, names: list[str]) -> Path:
         for path in (folder / name).iterdir():
             path.rename(together / f"{name}-{path.name}")
     return together
+
+
+def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels and voxel-to-RAS matrix of the only scan of a folder."""
+    (path,) = listed(folder)
+    values, geometry = decode(path)
+    return values, geometry.affine
+
+
+def listed(folder: Path) -> list[Path]:
+    """One path for each scan of a folder."""
+    return [path for path in sorted(folder.iterdir()) if is_scan(path)]

@@ -18,8 +18,10 @@ from tests.scans.dicom.objects import (
     SC,
     affine,
     dataset,
+    listed,
     merged,
     ramp,
+    read,
     save,
     save_series,
     slices,
@@ -37,17 +39,6 @@ ORIENTATIONS = {
     "sagittal": (0, 1, 0, 0, 0, -1),
     "oblique": OBLIQUE,
 }
-
-
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels and voxel-to-RAS matrix of the only scan of a folder."""
-    (path,) = listed(folder)
-    values, geometry = decode(path)
-    return values, geometry.affine
-
-
-def listed(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if is_scan(path)]
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)

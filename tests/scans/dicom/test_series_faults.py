@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import RLELossless
-from scipy.spatial.transform import Rotation
 
 from medseg.errors import ScanError
 from medseg.scans.decode import decode
@@ -16,34 +15,14 @@ from medseg.scans.dicom.folder import series_in, series_of
 from medseg.scans.formats import is_scan
 from tests.scans.dicom.objects import (
     affine,
+    listed,
     ramp,
+    read,
     save,
     save_series,
     slices,
     uid,
 )
-
-OBLIQUE = tuple(
-    Rotation.from_euler("xyz", [20, -35, 110], degrees=True).as_matrix()[:, :2].T.ravel()
-)
-ORIENTATIONS = {
-    "axial": (1, 0, 0, 0, 1, 0),
-    "feet first": (-1, 0, 0, 0, 1, 0),
-    "coronal": (1, 0, 0, 0, 0, -1),
-    "sagittal": (0, 1, 0, 0, 0, -1),
-    "oblique": OBLIQUE,
-}
-
-
-def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels and voxel-to-RAS matrix of the only scan of a folder."""
-    (path,) = listed(folder)
-    values, geometry = decode(path)
-    return values, geometry.affine
-
-
-def listed(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if is_scan(path)]
 
 
 def test_a_copy_of_a_slice_is_left_out_with_a_word(tmp_path: Path) -> None:
