@@ -80,7 +80,7 @@ def test_a_report_of_nothing_is_a_page(tmp_path):
         report(2), summary=summarise([]), curves=(), examples=(), problems=(), facts=(), reasons=()
     )
     page, _ = written(tmp_path, content)
-    assert "No case could be scored" in page.text
+    assert "No case was scored" in page.text
     assert "section" not in [tag for tag, _ in page.elements]
 
 
