@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from medseg.errors import MedsegError
 from medseg.files import machine_error
-from medseg.scans.regions import Regions, regions_of
+from medseg.scans.regions import Regions, misread_in, regions_of
 from medseg.scans.tables import each_once
 
 MAX_BYTES = 32 * 2**20
@@ -115,6 +115,13 @@ class DatasetJson(BaseModel):
             return regions_of(values)
         if len(order) != len(values):
             self._refuse(f"regions_class_order names {len(order)} of {len(values)} regions")
+        told_apart = len({*order}) == len(order)
+        misread = misread_in(tuple(values.values()), order) if told_apart else None
+        if misread is not None:
+            self._refuse(
+                f"regions_class_order writes {[*values][misread]} as {order[misread]}: it must be a "
+                "value of it, not of later ones, and the region inside of earlier ones or apart"
+            )
         return Regions(values, tuple(order))
 
     @property

@@ -1,6 +1,6 @@
 """Regions: classes that are made of several values of one label map, and so may overlap."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -20,7 +20,8 @@ class Regions(NamedTuple):
 def regions_of(classes: Mapping[str, int | tuple[int, ...]]) -> Regions | None:
     """Regions where any class has several values; None where all are plain. 0 alone is no region.
 
-    The largest is written first, with a value that no smaller region has.
+    The largest is written first, with a value that no smaller region has. Regions that share a part
+    only, or hold 0, have no order: a map could not say that one is there and the other is not.
     """
     if not any(isinstance(values, tuple) for values in classes.values()):
         return None
@@ -35,4 +36,24 @@ def regions_of(classes: Mapping[str, int | tuple[int, ...]]) -> Regions | None:
         later = {value for other in names[place + 1 :] for value in ordered[other]}
         own = [value for value in ordered[name] if value not in later]
         order += own[:1]
-    return Regions(ordered, tuple(order) if len(order) == len(names) else ())
+    written = len(order) == len(names) and misread_in(tuple(ordered.values()), order) is None
+    return Regions(ordered, tuple(order) if written else ())
+
+
+def misread_in(regions: Sequence[tuple[int, ...]], order: Sequence[int]) -> int | None:
+    """The first region that a map of all does not tell as it was written; None if it tells all.
+
+    A region is read back as the voxels that have one of its values. So what it is written as must
+    be one of these, and of no later region; and what it is written over must be around it.
+
+    Args:
+        regions: The values of each.
+        order: What each is written as, the later over the earlier.
+    """
+    for place, (values, written) in enumerate(zip(regions, order, strict=True)):
+        before, after = map(set, regions[:place]), regions[place + 1 :]
+        own = written in values and not any(written in later for later in after)
+        nested = all({*values} <= earlier or earlier.isdisjoint(values) for earlier in before)
+        if not own or not nested or 0 in values:
+            return place
+    return None

@@ -52,6 +52,7 @@ def test_regions_are_read_with_the_order_they_are_written_in(tmp_path):
     ("changed", "word"),
     [
         ({"regions_class_order": [1]}, "regions_class_order"),
+        ({"regions_class_order": [2, 1]}, "regions_class_order writes whole as 2"),
         ({"labels": {"background": 0, "whole": [1, -2]}}, "region"),
         ({"labels": {"background": 0, "whole": []}}, "region"),
     ],
