@@ -148,7 +148,7 @@ def _score(
     try:
         if len(one.reference.files) == len(one.prediction.files) == 1:
             return _score_maps(one, maps, strays, notes)
-        return _score_masks(one, classes, maps.tolerance_mm, notes)
+        return _score_masks(one, classes, maps, notes)
     except ScanError as error:
         failed = machine_error(error, one.reference.name)
         if failed:
@@ -179,7 +179,7 @@ def _score_maps(
 
 
 def _score_masks(
-    one: Pair, classes: Collection[str] | None, tolerance_mm: float, notes: list[tuple[str, Note]]
+    one: Pair, classes: Collection[str] | None, maps: _Maps, notes: list[tuple[str, Note]]
 ) -> list[ClassScore]:
     """Mask by mask: a case with a hundred classes needs no more memory than one with two."""
     predictions, references = (_places(side) for side in one)
@@ -198,10 +198,13 @@ def _score_masks(
     for key, name in names.items():
         file = one.prediction.files[predictions[key]]
         *masks, geometry = _read(file, one.reference, references[key], notes)
+        if maps.ignore_label is not None:
+            ignored = masks[1] == maps.ignore_label
+            masks = [np.where(ignored, 0, mask) for mask in masks]
         value = max(int(mask.max()) for mask in reversed(masks)) or 1
         prediction, reference = ((mask != 0) * np.int32(value) for mask in masks)
         scores += score_case(
-            one.reference.name, prediction, reference, geometry, {name: value}, tolerance_mm
+            one.reference.name, prediction, reference, geometry, {name: value}, maps.tolerance_mm
         )
     return scores
 

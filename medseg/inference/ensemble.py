@@ -86,8 +86,9 @@ def _check_alike(first: tuple[Path, ModelCard], other: tuple[Path, ModelCard]) -
         MedsegError: With what differs, in both.
     """
     facts: Mapping[str, Callable[[ModelCard], object]] = {
-        "classes": lambda card: dict(
-            zip(card.plan.class_names, card.plan.label_values, strict=True)
+        "classes": lambda card: ", ".join(
+            f"{name} = {value}"
+            for name, value in zip(card.plan.class_names, card.plan.label_values, strict=True)
         ),
         "regions": lambda card: card.plan.regions or "none",
         "task": lambda card: card.plan.task,

@@ -119,8 +119,8 @@ class DatasetJson(BaseModel):
         misread = misread_in(tuple(values.values()), order) if told_apart else None
         if misread is not None:
             self._refuse(
-                f"regions_class_order writes {[*values][misread]} as {order[misread]}: it must be a "
-                "value of it, not of later ones, and the region inside of earlier ones or apart"
+                f"regions_class_order writes {[*values][misread]} as {order[misread]}: it must be "
+                "a value of it, not of later ones, and the region inside of earlier ones or apart"
             )
         return Regions(values, tuple(order))
 

@@ -67,7 +67,12 @@ def _from_table(path: Path, plan: Plan, known: Known) -> dict[str, tuple[int, ..
         rows = [*_json_rows(read_json(path, subject), subject)]
     else:
         rows = read_csv(path, subject, _COLUMNS, known)
-    return {row.case: _others(row.value, plan, subject) for row in own_names(rows, known, subject)}
+    found: dict[str, tuple[int, ...]] = {}
+    for row in own_names(rows, known, subject):
+        others = _others(row.value, plan, subject)
+        # Of a case in several lines, what any of them names was annotated.
+        found[row.case] = tuple(place for place in found.get(row.case, others) if place in others)
+    return found
 
 
 def _json_rows(value: object, subject: str) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from medseg.errors import MedsegError
+from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes
 from medseg.measure.facts import Fingerprint
@@ -52,6 +52,7 @@ class Survey:
         facts: Of the cases that can be used.
         cases: Those cases, in natural order.
         problems: Why the others cannot.
+        unused: Names of cases that are on no side.
         channel_rule: How the files of one case are told apart.
         declared: The classes as settings or the dataset name them.
         dealt: Who trains and who validates.
@@ -61,6 +62,7 @@ class Survey:
     facts: Fingerprint
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
+    unused: tuple[str, ...]
     channel_rule: ChannelRule
     declared: Declared
     dealt: Dealt
@@ -130,16 +132,28 @@ def survey(
         progress.note(note)
     for warning in (*doubts(facts.cases), *dealt.warnings):
         progress.warn(warning)
-    return Survey(facts, cases, problems, dataset.channel_rule, declared, dealt, held)
+    unused = tuple(case.name for case in dataset.cases if case not in asked)
+    return Survey(facts, cases, problems, unused, dataset.channel_rule, declared, dealt, held)
 
 
 def _declared(hparams: HParams, dataset: Dataset) -> Declared:
-    """The classes: the user's own word goes before the dataset's."""
+    """The classes: the user's own word goes before the dataset's.
+
+    Raises:
+        SettingsError: If a class of the user has the value that the dataset ignores.
+    """
     ignore_label = hparams.ignore_label
     if ignore_label is None:
         ignore_label = dataset.ignore_label
     if hparams.classes is None:
         return Declared(dataset.class_values, dataset.regions, ignore_label)
+    for name, values in hparams.classes.items():
+        if ignore_label in ((values,) if isinstance(values, int) else values):
+            raise SettingsError(
+                f"classes: {name} = {ignore_label}",
+                "the dataset's own file says that nobody annotated these voxels",
+                "take the value out of classes, or ignore out of that file",
+            )
     regions = regions_of(hparams.classes)
     plain = {name: v for name, v in hparams.classes.items() if isinstance(v, int)}
     return Declared(None if regions else plain, regions, ignore_label)
@@ -204,7 +218,7 @@ def prepare_data(
     )
     partly: dict[str, tuple[int, ...]] = {}
     if hparams.pretrain is None:
-        others = [problem.name for problem in found.problems]
+        others = [*(problem.name for problem in found.problems), *found.unused]
         partly = unannotated(found.cases, others, plan, hparams)
     listed = [replace(case, unannotated=partly.get(case.name, ())) for case in listed]
     stored = {case.name: case for case in listed}

@@ -11,7 +11,7 @@ from medseg.progress import Logged, Progress
 from medseg.report.page import ReportContent, write_report
 from medseg.runs import FOLD, Run, State, latest_run
 from medseg.training import fit
-from medseg.training.going_on import settings_to_go_on
+from medseg.training.going_on import LENGTH, SOURCE, settings_to_go_on
 from medseg.training.parts import Parts
 
 
@@ -35,7 +35,9 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         kept = HParams.load(whole.hparams) if whole.hparams.is_file() else hparams
         if kept.fold != "all" or whole.top != whole:
             return fit.train(hparams, resume, progress, given)
-        hparams = settings_to_go_on(kept, hparams, given)
+        device = hparams.device
+        hparams = settings_to_go_on(kept, hparams, given).model_copy(update={"device": device})
+        given = {*given, *_of_each(hparams)}
     elif hparams.fold == "all":
         whole = fit.new_run(hparams)
     else:
@@ -47,6 +49,15 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         finally:
             whole.discard()  # unless a fold has learned something
     return whole.folder
+
+
+def _of_each(hparams: HParams) -> set[str]:
+    """What each fold takes from the settings of all when they go on.
+
+    A fold that had its turn before it was typed, or never came to it, is no other than the rest.
+    """
+    timed = any(getattr(hparams, name) is not None for name in LENGTH)
+    return {*SOURCE, *(LENGTH if timed else ())}
 
 
 def _train_each(whole: Run, hparams: HParams, given: Collection[str], progress: Progress) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from medseg.hparams import HParams
 
-_LENGTH = ("steps", "epochs", "time_budget")
-_SOURCE = ("data", "images", "labels", "pattern")
+LENGTH = ("steps", "epochs", "time_budget")
+SOURCE = ("data", "images", "labels", "pattern")
 _OF_THE_DAY = ("output", "device")
 """What no run keeps."""
 
@@ -23,10 +23,10 @@ def settings_to_go_on(kept: HParams, asked: HParams, given: Collection[str]) -> 
         SettingsError: If they do not go together.
     """
     changed: dict[str, object] = {}
-    if set(given) & set(_LENGTH):
-        changed |= {name: getattr(asked, name) for name in _LENGTH}
+    if set(given) & set(LENGTH):
+        changed |= {name: getattr(asked, name) for name in LENGTH}
     if {"data", "images"} & set(given):
-        changed |= {name: getattr(asked, name) for name in _SOURCE}
+        changed |= {name: getattr(asked, name) for name in SOURCE}
     return _with(kept, changed)
 
 
@@ -36,7 +36,7 @@ def settings_to_start_again(kept: HParams, asked: HParams, given: Collection[str
     Raises:
         SettingsError: If they do not go together.
     """
-    length = _LENGTH if set(given) & set(_LENGTH) else ()
+    length = LENGTH if set(given) & set(LENGTH) else ()
     return _with(kept, {name: getattr(asked, name) for name in (*given, *length)})
 
 

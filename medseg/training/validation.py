@@ -15,12 +15,12 @@ from medseg.inference.predictor import Predictor
 from medseg.patches.sampler import PatchBatch
 from medseg.plan.plan import Plan
 from medseg.prepare.classes import layer_by_layer
-from medseg.prepare.prepared import StoredCase
+from medseg.prepare.prepared import StoredCase, unannotated_sets
 from medseg.prepare.restore import class_masks
 from medseg.report.figures import Example
 from medseg.scans.case import Case
 from medseg.scans.read import layer_count, read_layers, read_subject
-from medseg.types import IGNORED
+from medseg.types import IGNORED, hidden_in
 
 ValidationCase = tuple[Case, StoredCase]
 Labels = npt.NDArray[np.int32]
@@ -107,6 +107,7 @@ class Validator:
     def patch_dice(self, batches: Sequence[PatchBatch]) -> dict[str, float]:
         """Dice of the classes over all voxels of some patches: where whole cases take too long."""
         overlaps = np.zeros((len(self._plan.class_names), 2))
+        hidden = unannotated_sets(case for _, case in self.cases)
         for batch in batches:
             logits = self._predictor.patch_logits(batch.image).float().cpu()
             for index in range(len(overlaps)):
@@ -115,6 +116,9 @@ class Validator:
                 else:
                     found, label, value = logits.argmax(1) == index, batch.label[:, 0], index
                 found, true = found & (label != IGNORED), label == value
+                for number, classes in enumerate(hidden):
+                    if index in classes and not self._layered:
+                        found &= label != hidden_in(number)
                 overlaps[index] += [2 * int((found & true).sum()), int(found.sum() + true.sum())]
         rows = zip(self._plan.class_names, overlaps, strict=True)
         return {

@@ -241,3 +241,19 @@ def test_regions_are_scored_as_they_overlap(tmp_path):
         ours, theirs = np.isin(label(1), values), np.isin(label(0), values)
         both, total = np.count_nonzero(ours & theirs), ours.sum() + theirs.sum()
         assert found[name] == pytest.approx(2 * both / total)
+
+
+def test_what_nobody_annotated_in_a_mask_is_not_scored(tmp_path):
+    true = np.zeros(SIZE, np.uint8)
+    true[2:6] = 1
+    ours = true.copy()
+    ours[6:8] = 1  # where nobody looked
+    theirs = true.copy()
+    theirs[6:8] = 9
+    for side, array in (("ours", ours), ("theirs", theirs)):
+        for name in ("a", "b"):
+            write(tmp_path / side / "case1" / f"{name}.nii.gz", array)
+    folders = tmp_path / "ours", tmp_path / "theirs"
+    summary, _ = evaluate_folders(*folders, ["a", "b"], ignore_label=9)
+    assert [score.dice for score in summary.scores] == [1, 1]
+    assert summary.scores[0].reference_volume_ml == pytest.approx(4 * 9 * 8 * 3 / 1000)

@@ -105,6 +105,7 @@ def test_a_model_named_twice_counts_once(tmp_path):
     [
         ({"class_names": ("background", "organ", "other")}, "its classes"),
         ({"label_values": (0, 1, 7)}, "its classes"),
+        ({"class_names": ("background", "lesion", "organ"), "label_values": (0, 2, 1)}, "classes"),
         ({"channels": 2}, "its channels"),
         ({"world": False}, "its world frame"),
     ],

@@ -32,6 +32,7 @@ def case(name, *labels):
         ("a.csv", "case,annotated\nc1,organ\nc2,organ|lesion\n"),
         ("a.csv", "case,group,classes\nc1,x,Organ\nc2,y,lesion + organ\n"),
         ("a.csv", "c1,organ\nc2,organ lesion\n"),
+        ("a.csv", "c1,organ\nc2,organ\nc2,lesion\n"),
         ("a.json", json.dumps({"c1": ["organ"], "c2": ["organ", "lesion"]})),
         ("a.json", json.dumps({"c1": "organ"})),
     ],

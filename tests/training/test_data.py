@@ -113,6 +113,29 @@ def test_a_run_that_goes_on_reads_and_trains_its_own_cases_alone(visits, tmp_pat
         begun(visits, tmp_path, parts=parts)
 
 
+def test_a_table_may_name_cases_that_are_on_no_side(visits, tmp_path):
+    table, split = tmp_path / "annotated.csv", tmp_path / "split.csv"
+    cases = [f"patient{p}_visit{v}" for p in range(5) for v in (1, 2)]
+    table.write_text("case,annotated\n" + "".join(f"{name},class_1\n" for name in cases))
+    split.write_text("patient1_visit1,train\npatient1_visit2,train\npatient0_visit1,val\n")
+    data, _ = begun(visits, tmp_path, split=split, annotated=table)
+    again, _ = begun(visits, tmp_path, parts=data.parts, annotated=table)
+    assert again.parts == data.parts
+
+
+def test_a_class_cannot_be_what_the_dataset_ignores(visits, tmp_path):
+    for name, new in (("images", "imagesTr"), ("labels", "labelsTr")):
+        (visits / name).rename(visits / new)
+    for path in (visits / "imagesTr").iterdir():
+        path.rename(path.with_name(path.name.replace(".nii", "_0000.nii")))
+    labels = {"background": 0, "a": 1, "ignore": 2}
+    (visits / "dataset.json").write_text(json.dumps({"labels": labels}))
+    with pytest.raises(MedsegError, match=r"classes: b = 2: .* nobody annotated"):
+        begun(visits, tmp_path, classes={"a": 1, "b": 2})
+    data, _ = begun(visits, tmp_path, classes={"organ": 1})
+    assert len(data.training) == 8
+
+
 def test_lost_cases_are_listed_before_the_first_step(visits, tmp_path):
     (visits / "images" / "patient4_visit1.nii.gz").write_bytes(b"broken")
     data, told = begun(visits, tmp_path)

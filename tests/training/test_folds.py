@@ -95,6 +95,24 @@ def test_what_is_finished_stays_and_the_rest_goes_on(settings):
     assert Run(folder).report.exists()
 
 
+def test_a_longer_training_that_was_stopped_makes_every_fold_longer(settings):
+    folder = train(settings(), False, Told())
+    train(HParams(output=folder, steps=8), True, told := Told(stop_in=1), {"steps"})
+    assert told.lines[-1].startswith("stopped early")
+    train(HParams(output=folder), True, Told())
+    for run in Run(folder).folds:
+        assert read_records(run.metrics)[-1]["step"] == 8
+        assert HParams.load(run.hparams).steps == 8
+
+
+def test_folds_that_go_on_compute_where_it_is_typed(settings, monkeypatch):
+    folder = train(settings(), False, Told(stop_in=1))
+    asked = []
+    monkeypatch.setattr("medseg.training.fit.pick_device", lambda name: asked.append(name) or "cpu")
+    train(HParams(output=folder, device="cuda:7"), True, Told(), {"device"})
+    assert {*asked} == {"cuda:7"}
+
+
 def test_a_single_fold_goes_on_by_itself(settings):
     folder = train(settings(), False, Told(stop_in=0))
     fold = folder / "fold_0"
