@@ -254,6 +254,6 @@ def test_what_nobody_annotated_in_a_mask_is_not_scored(tmp_path):
         for name in ("a", "b"):
             write(tmp_path / side / "case1" / f"{name}.nii.gz", array)
     folders = tmp_path / "ours", tmp_path / "theirs"
-    summary, _ = evaluate_folders(*folders, ["a", "b"], ignore_label=9)
+    summary, _ = evaluate_folders(*folders, {"a": 1, "b": 1}, ignore_label=9)
     assert [score.dice for score in summary.scores] == [1, 1]
     assert summary.scores[0].reference_volume_ml == pytest.approx(4 * 9 * 8 * 3 / 1000)
