@@ -246,14 +246,13 @@ def test_regions_are_scored_as_they_overlap(tmp_path):
 def test_what_nobody_annotated_in_a_mask_is_not_scored(tmp_path):
     true = np.zeros(SIZE, np.uint8)
     true[2:6] = 1
-    ours = true.copy()
-    ours[6:8] = 1  # where nobody looked
-    theirs = true.copy()
-    theirs[6:8] = 9
-    for side, array in (("ours", ours), ("theirs", theirs)):
+    ours, theirs = true.copy(), true.copy()
+    ours[6:8], theirs[6:8] = 1, 9
+    for case in ("case1", "case2"):
+        write(tmp_path / "theirs" / case / "scan.nii.gz", scan_of(true))
         for name in ("a", "b"):
-            write(tmp_path / side / "case1" / f"{name}.nii.gz", array)
-    folders = tmp_path / "ours", tmp_path / "theirs"
-    summary, _ = evaluate_folders(*folders, {"a": 1, "b": 1}, ignore_label=9)
-    assert [score.dice for score in summary.scores] == [1, 1]
+            write(tmp_path / "ours" / case / f"{name}.nii.gz", ours)
+            write(tmp_path / "theirs" / case / f"label_{name}.nii.gz", theirs)
+    summary, _ = evaluate_folders(tmp_path / "ours", tmp_path / "theirs", ignore_label=9)
+    assert [score.dice for score in summary.scores] == [1, 1, 1, 1]
     assert summary.scores[0].reference_volume_ml == pytest.approx(4 * 9 * 8 * 3 / 1000)
