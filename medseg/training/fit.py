@@ -98,7 +98,7 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
     goes_on = resume and run.state is State.BEGUN
     if resume:
         hparams = _settings_of(run, hparams, given, progress)
-    stop = Stop(str(run.folder))
+    stop = Stop(str(run.top.folder))
     with stop.heard(), run.held() if goes_on else run.begun():
         with _undone(run):
             ready = (_resume if goes_on else _begin)(run, hparams, device, progress)

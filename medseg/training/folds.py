@@ -13,6 +13,7 @@ from medseg.runs import FOLD, Run, State, latest_run
 from medseg.training import fit
 from medseg.training.going_on import LENGTH, SOURCE, settings_to_go_on
 from medseg.training.parts import Parts
+from medseg.training.stop import Stop
 
 
 def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[str] = ()) -> Path:
@@ -42,7 +43,8 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         whole = fit.new_run(hparams)
     else:
         return fit.train(hparams, resume, progress, given)
-    with whole.held() if resume else whole.begun():
+    # Between two folds, and while all are scored together, a queue's signal has its status too.
+    with Stop(str(whole.folder)).heard(), whole.held() if resume else whole.begun():
         hparams.save(whole.hparams)
         try:
             _train_each(whole, hparams, given, Logged(progress, whole.log))

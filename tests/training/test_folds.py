@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 
-from medseg.errors import MedsegError, SettingsError
+from medseg.errors import MedsegError, SettingsError, Stopped
 from medseg.evaluation.summary import Summary
 from medseg.hparams import HParams
 from medseg.inference.ensemble import load_predictor
@@ -103,6 +103,27 @@ def test_a_longer_training_that_was_stopped_makes_every_fold_longer(settings):
     for run in Run(folder).folds:
         assert read_records(run.metrics)[-1]["step"] == 8
         assert HParams.load(run.hparams).steps == 8
+
+
+@pytest.mark.parametrize("moment", ["Folds", "validating"])
+def test_a_queue_that_ends_one_of_them_is_told_how_to_go_on_with_all(settings, moment):
+    class Queue(Told):
+        def table(self, title, *rows):
+            if title == moment:
+                signal.raise_signal(signal.SIGTERM)
+
+        def track(self, items, what, total=None):
+            if what == moment:
+                signal.raise_signal(signal.SIGTERM)
+            return super().track(items, what, total)
+
+    with pytest.raises(Stopped) as stopped:
+        train(settings(steps=1), False, Queue())
+    folder = settings().output
+    assert str(stopped.value).endswith(f"--resume --output {folder}")
+    train(HParams(output=folder), True, Told())
+    assert len(Run(folder).folds) == FOLDS
+    assert Run(folder).report.exists()
 
 
 def test_folds_that_go_on_compute_where_it_is_typed(settings, monkeypatch):
