@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from medseg import __version__
+from medseg.errors import Stopped
 from medseg.evaluation.summary import Summary, number, summarise, summary_table
 from medseg.hparams import Fold, HParams
 from medseg.progress import Logged, Progress
@@ -48,8 +49,11 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         hparams.save(whole.hparams)
         try:
             _train_each(whole, hparams, given, Logged(progress, whole.log))
-        finally:
+        except Stopped:
+            raise  # it is to go on by itself, and keeps its settings
+        except BaseException:
             whole.discard()  # unless a fold has learned something
+            raise
     return whole.folder
 
 

@@ -105,10 +105,11 @@ def test_a_longer_training_that_was_stopped_makes_every_fold_longer(settings):
         assert HParams.load(run.hparams).steps == 8
 
 
-@pytest.mark.parametrize("moment", ["Folds", "validating"])
+@pytest.mark.parametrize("moment", ["Your data", "Folds", "validating"])
 def test_a_queue_that_ends_one_of_them_is_told_how_to_go_on_with_all(settings, moment):
     class Queue(Told):
-        def table(self, title, *rows):
+        def table(self, title, header, rows):
+            del header, rows
             if title == moment:
                 signal.raise_signal(signal.SIGTERM)
 
