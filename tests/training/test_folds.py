@@ -122,7 +122,10 @@ def test_a_queue_that_ends_one_of_them_is_told_how_to_go_on_with_all(settings, m
         train(settings(steps=1), False, Queue())
     folder = settings().output
     assert str(stopped.value).endswith(f"--resume --output {folder}")
-    train(HParams(output=folder), True, Told())
+    dead = moment == "Your data"  # nothing is learned yet, so whatever is typed counts
+    train(HParams(output=folder, learning_rate=0.002), True, Told(), {"learning_rate"})
+    rates = {HParams.load(run.hparams).learning_rate for run in Run(folder).folds}
+    assert rates == {0.002 if dead else 0.004}
     assert len(Run(folder).folds) == FOLDS
     assert Run(folder).report.exists()
 
