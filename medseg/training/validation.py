@@ -111,10 +111,12 @@ class Validator:
             logits = self._predictor.patch_logits(batch.image).float().cpu()
             for index in range(len(overlaps)):
                 if self._layered:
-                    found, label, value = logits[:, index] > 0, batch.label[:, index], 1
+                    found, label, value, most = logits[:, index] > 0, batch.label[:, index], 1, 1
                 else:
                     found, label, value = logits.argmax(1) == index, batch.label[:, 0], index
-                found, true = found & (label != IGNORED), label == value
+                    most = len(overlaps) - 1
+                # Beyond the classes are voxels that do not exist, or of which nobody knows enough.
+                found, true = found & (label <= most), label == value
                 overlaps[index] += [2 * int((found & true).sum()), int(found.sum() + true.sum())]
         rows = zip(self._plan.class_names, overlaps, strict=True)
         return {
