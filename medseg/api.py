@@ -204,6 +204,8 @@ class Model:
 
                 - a SimpleITK or nibabel image;
                 - a torchio image, or a subject, whose intensity images are the channels;
+                - a list of such images, which are the channels in the training files' order;
+                - a Pillow picture, for a model of pictures: upright, as viewers show it;
                 - an array, (*size) or (channels, *size), its axes to the right, to the front and
                   up; for a model of pictures (rows, columns) or (rows, columns, channels).
             spacing_mm: Size of an array's voxels along its axes, in mm.
@@ -251,4 +253,10 @@ class Model:
 def _files(scan: object) -> list[str]:
     """A file, or the files of the channels; nothing if it is an image."""
     named = scan if isinstance(scan, (list, tuple)) else [scan]
-    return [str(each) for each in named if isinstance(each, (str, Path))]
+    files = [str(each) for each in named if isinstance(each, (str, Path))]
+    if "" in files:
+        raise MedsegError("scan", "an empty path", "name a file")
+    if files and len(files) < len(named):
+        others = next(each for each in named if not isinstance(each, (str, Path)))
+        raise MedsegError(files[0], f"given beside a {type(others).__name__}", "give files alone")
+    return files

@@ -47,8 +47,9 @@ def parse_flags(
         models: Whose fields are flags.
 
     Raises:
-        SettingsError: For a flag that does not exist.
+        SettingsError: For a flag that does not exist, or a value that is empty.
     """
+    _check_filled(argv)
     import tyro  # with rich, a third of a second: only a command needs it
 
     fields = {name: field for model in models for name, field in model.model_fields.items()}
@@ -128,3 +129,13 @@ def _scalar(annotation: object, word: str) -> object:
         with contextlib.suppress(ValueError):
             return json.loads(word)
     return word
+
+
+def _check_filled(argv: Sequence[str]) -> None:
+    """Refuse what a shell leaves of an unset variable: as a path it would be this folder."""
+    flag = "argument"
+    for word in argv:
+        flag = word.partition("=")[0] if word.startswith("--") else flag
+        if not word.strip() or (word.startswith("--") and word.endswith("=")):
+            remedy = "give a value, or leave it out; a dot is this folder"
+            raise SettingsError(flag, "an empty value, as of a variable that is not set", remedy)

@@ -139,11 +139,13 @@ def test_a_mask_per_class_is_a_folder(tmp_path, monkeypatch):
         (np.zeros(SIZE), {}, "give spacing_mm"),
         (np.zeros((2, *SIZE)), {"spacing_mm": (1, 1, 1)}, "right, front, up"),
         (np.zeros(SIZE), {"spacing_mm": (1, 1)}, "2 spacings"),
-        (np.zeros(SIZE), {"spacing_mm": (1, 0, 1)}, "where it lies"),
+        (np.zeros(SIZE), {"spacing_mm": (1, 0, 1)}, "a length above 0"),
         (np.full(SIZE, np.nan), {"spacing_mm": (1, 1, 1)}, "NaN"),
         (object(), {"spacing_mm": (1, 1, 1)}, "is no image"),
         ("absent.nii.gz", {}, "absent.nii.gz"),
         ([], {}, "is no image|shape"),
+        ("", {}, "an empty path"),
+        (["c0.nii.gz", np.zeros(SIZE)], {}, "given beside a ndarray"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(run, given, options, what):

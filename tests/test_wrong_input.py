@@ -91,6 +91,8 @@ def test_prediction_does_the_others(messy, trained, tmp_path, capfd):
         (["--data", "{data}", "--output", "file/run"], "cannot be written"),
         (["--data", "{data}", "--lerning-rate", "1"], "learning-rate"),
         (["--data", "{data}", "--steps", "0"], "steps"),
+        (["--data", ""], "--data: an empty value"),
+        (["--data", "{data}", "--output="], "--output: an empty value"),
         (["--data", "{data}", "--classes", "organ=77"], "77"),
     ],
 )

@@ -1,5 +1,6 @@
 """Where the masks of each input go."""
 
+import errno
 import re
 import tempfile
 from collections import Counter
@@ -230,6 +231,11 @@ def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Targ
     problems: list[Problem] = []
     for target in targets:
         files = target.all_files(extras)
+        if any(map(_is_too_long, files)):
+            what = "the name of its output is longer than its folder can hold"
+            remedy = "shorten the scan's name, or name it alone with a file as --output"
+            problems.append(Problem(target.shown, what, remedy))
+            continue
         clash = next(
             (f"{file} {what}" for file in files for is_so, what in reasons if is_so(file)), ""
         )
@@ -246,6 +252,14 @@ def _safe(targets: Sequence[Target], extras: Collection[str]) -> tuple[list[Targ
             outputs.update(_spot(file) for file in files)
             safe.append(target)
     return safe, problems
+
+
+def _is_too_long(file: Path) -> bool:
+    try:
+        file.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _is_foreign(file: Path) -> bool:

@@ -1,25 +1,37 @@
 """Images in memory, of the libraries that people use, as subjects; and masks as such images."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 import SimpleITK as sitk
 import torchio
 from nibabel.nifti1 import Nifti1Image
 from nibabel.spatialimages import SpatialImage
 
 from medseg.errors import ScanError
+from medseg.files import machine_error
 from medseg.geometry import Geometry
+from medseg.scans.alignment import align
 from medseg.scans.case import Subject
+from medseg.scans.decode import said
+from medseg.scans.notes import Note
+from medseg.scans.pictures import pixels_in_memory
+from medseg.scans.quiet import quiet
 from medseg.scans.sanitise import finite_image
 from medseg.scans.voxels import Voxels, lps_grid, placed_grid
 
 SitkImage: TypeAlias = sitk.Image
 NibabelImage: TypeAlias = Nifti1Image
+_Stating: TypeAlias = sitk.Image | SpatialImage | torchio.Image
+_STATING = (sitk.Image, SpatialImage, torchio.Image)
 _NAME = "image"
 """What it is called in messages: it has no file."""
+_GIVE = "give a path, an array of numbers, or an image of SimpleITK, nibabel or torchio"
+_GIVE_ALIKE = "give files alone, or images of SimpleITK, nibabel and torchio alone"
 
 
 def subject_of(
@@ -29,40 +41,85 @@ def subject_of(
 
     Args:
         image: A SimpleITK or nibabel image; a torchio image, or a subject, whose intensity images
-            are the channels; an array, (*size) or (channels, *size) with the axes to the right, to
-            the front and up, or for pictures (rows, columns) or (rows, columns, channels).
+            are the channels; a list of such images, the channels in their order; a Pillow picture;
+            an array, (*size) or (channels, *size) with the axes to the right, to the front and up,
+            or for pictures (rows, columns) or (rows, columns, channels).
         channels: What the model was trained on.
         spacing_mm: Of an array's axes, in mm; goes with arrays of volumes alone.
         world: Whether the model was trained on scans with a world frame, or on pictures.
 
     Raises:
-        ScanError: If it is none of these, or its spacing is needed and missing.
+        ScanError: If it is none of these, its spacing is needed and missing, or its channels lie
+            apart.
+        MachineError: If its voxels are still in a file that this machine could not read.
     """
-    states_its_spacing = (sitk.Image, SpatialImage, torchio.Image, torchio.Subject)
-    if isinstance(image, states_its_spacing) and spacing_mm is not None:
+    images = _stating_images(image)
+    if images and spacing_mm is not None:
         raise ScanError(_NAME, "states its spacing itself", "leave out spacing_mm")
-    if isinstance(image, sitk.Image):
-        voxels = _of_sitk(image)
-    elif isinstance(image, SpatialImage):
-        voxels = _of_nibabel(image)
-    elif isinstance(image, (torchio.Image, torchio.Subject)):
-        voxels = _of_torchio(image)
+    if images:
+        read = [_read(each) for each in images]
     elif world:
-        voxels = _of_volume(_array(image), channels, spacing_mm)
+        read = [_of_volume(_array(image), channels, spacing_mm)]
     else:
-        voxels = _of_picture(_array(image), spacing_mm)
-    values, notes = finite_image(_NAME, voxels.values)
-    return Subject(_NAME, values, None, voxels.geometry, tuple(notes))
+        pixels = _upright(image) if isinstance(image, PIL.Image.Image) else _array(image)
+        read = [_of_picture(pixels, channels, spacing_mm)]
+    geometry = read[0].geometry
+    notes: list[Note] = []
+    parts: list[npt.NDArray[np.float32]] = []
+    for index, voxels in enumerate(read):
+        name = f"{_NAME} {index}" if len(read) > 1 else _NAME
+        values, mended = finite_image(name, _numbers(voxels.values))
+        values, moved = align(name, Voxels(values, voxels.geometry), geometry, order=1)
+        parts.append(values)
+        notes += [*mended, *moved]
+    values = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return Subject(_NAME, values, None, geometry, tuple(notes))
+
+
+def _stating_images(image: object) -> Sequence[_Stating]:
+    """Images that say themselves where they lie; nothing if it is an array or a picture."""
+    if isinstance(image, torchio.Subject):
+        images = image.get_images(intensity_only=True)
+        if not images:
+            raise ScanError(_NAME, "a torchio subject without intensity images", "add a scan")
+        return images
+    named = image if isinstance(image, (list, tuple)) else [image]
+    images = [each for each in named if isinstance(each, _STATING)]
+    if images and len(images) < len(named):
+        kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in named))
+        raise ScanError(_NAME, f"a list of different things ({kinds})", _GIVE_ALIKE)
+    return images
+
+
+def _read(image: _Stating) -> Voxels:
+    """Its voxels, which nibabel and torchio may read from a file only now."""
+    try:
+        with quiet():
+            if isinstance(image, sitk.Image):
+                return _of_sitk(image)
+            return _of_nibabel(image) if isinstance(image, SpatialImage) else _of_torchio(image)
+    except ScanError:
+        raise
+    # Libraries raise a dozen unrelated types for damaged files.
+    except Exception as error:
+        failure = machine_error(error, _NAME)
+        if failure is not None:
+            raise failure from error
+        what = f"its voxels cannot be read ({said(error)})"
+        raise ScanError(_NAME, what, "check the file that it was made of") from error
 
 
 def _of_sitk(image: sitk.Image) -> Voxels:
-    values = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() == 1:
-        values = values[..., None]
-    values = np.moveaxis(values, -1, 0).transpose(0, *range(image.GetDimension(), 0, -1))
     number = image.GetDimension()
     if number not in (2, 3):
         raise ScanError(_NAME, f"has {number} axes", "give one scan of 2 or 3 axes")
+    kind = image.GetPixelIDTypeAsString()
+    if "label" in kind:  # SimpleITK would end the process
+        raise ScanError(_NAME, f"holds a {kind}", "give a scan of numbers")
+    values = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        values = values[..., None]
+    values = np.moveaxis(values, -1, 0).transpose(0, *range(number, 0, -1))
     axes = np.array(image.GetDirection()).reshape(number, number) * image.GetSpacing()
     grid = lps_grid(_NAME, image.GetSize(), axes.T, image.GetOrigin())
     return Voxels(values.reshape(len(values), *grid.size), grid)
@@ -70,6 +127,8 @@ def _of_sitk(image: sitk.Image) -> Voxels:
 
 def _of_nibabel(image: SpatialImage) -> Voxels:
     values = np.asanyarray(image.dataobj)
+    if values.dtype.names:  # colours, of which alpha is no channel
+        values = np.stack([values[colour] for colour in values.dtype.names[:3]], axis=-1)
     if not 2 <= values.ndim <= 4 or image.affine is None:
         raise ScanError(_NAME, f"has {values.ndim} axes", "give one scan of 2 or 3 axes")
     values = values.reshape(*values.shape, *[1] * (4 - values.ndim))
@@ -77,27 +136,36 @@ def _of_nibabel(image: SpatialImage) -> Voxels:
     return Voxels(np.moveaxis(values, -1, 0), grid)
 
 
-def _of_torchio(image: torchio.Image | torchio.Subject) -> Voxels:
-    images = [image]
-    if isinstance(image, torchio.Subject):
-        images = image.get_images(intensity_only=True)
-    tensors = [each.data for each in images]
-    if not tensors or any(tensor.shape[1:] != tensors[0].shape[1:] for tensor in tensors):
-        raise ScanError(_NAME, "has no images, or images of different sizes", "resample them first")
-    values = np.concatenate([tensor.numpy() for tensor in tensors])
-    grid = placed_grid(_NAME, values.shape[1:], np.asarray(images[0].affine, dtype=np.float64))
+def _of_torchio(image: torchio.Image) -> Voxels:
+    values = image.data.numpy()
+    grid = placed_grid(_NAME, values.shape[1:], np.asarray(image.affine, dtype=np.float64))
     return Voxels(values, grid)
 
 
 def _array(image: object) -> npt.NDArray[Any]:
-    array = np.asarray(image)
-    if array.dtype.kind not in "biuf" or array.size == 0:
-        raise ScanError(
-            _NAME,
-            f"a {type(image).__name__} is no image",
-            "give a path, an array of numbers, or an image of SimpleITK, nibabel or torchio",
-        )
+    if isinstance(image, PIL.Image.Image):
+        raise ScanError(_NAME, "a picture, and the model knows scans with a spacing", _GIVE)
+    if isinstance(image, np.ma.MaskedArray):
+        what = "a masked array, of which the mask would be lost"
+        raise ScanError(_NAME, what, "give image.filled(VALUE)")
+    try:
+        array = np.asarray(image)
+    except Exception as error:  # lists of uneven lengths, tensors on a GPU
+        what = f"a {type(image).__name__} is no array ({said(error)})"
+        raise ScanError(_NAME, what, _GIVE) from error
+    if array.ndim == 0 or array.shape == (0,) or array.dtype.kind not in "biufc":
+        of = f" of {array.dtype}" if isinstance(image, np.ndarray) else ""
+        raise ScanError(_NAME, f"a {type(image).__name__}{of} is no image", _GIVE)
     return array
+
+
+def _numbers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Voxels that can become floats without a loss in silence."""
+    if values.dtype.kind == "c":
+        raise ScanError(_NAME, "complex values", "give the magnitude instead")
+    if values.size == 0:
+        raise ScanError(_NAME, f"has no voxels (shape {values.shape})", "give a scan")
+    return values
 
 
 def _of_volume(
@@ -105,27 +173,56 @@ def _of_volume(
 ) -> Voxels:
     if spacing_mm is None:
         raise ScanError(_NAME, "an array does not tell its voxels' size", "give spacing_mm")
+    spacing = _spacing(spacing_mm)
     if array.ndim == 3 and channels == 1:
         array = array[None]
-    if array.ndim != 4 or len(array) != channels or len(spacing_mm) != 3:
+    if array.ndim != 4 or len(array) != channels or len(spacing) != 3:
         raise ScanError(
             _NAME,
-            f"an array of shape {array.shape} with {len(spacing_mm)} spacings",
+            f"an array of shape {array.shape} with {len(spacing)} spacings",
             f"give ({'' if channels == 1 else f'{channels}, '}right, front, up) and 3 spacings",
         )
-    affine = np.diag([*(float(length) for length in spacing_mm), 1.0])
-    return Voxels(array, placed_grid(_NAME, array.shape[1:], affine))
+    return Voxels(array, placed_grid(_NAME, array.shape[1:], np.diag([*spacing, 1.0])))
 
 
-def _of_picture(array: npt.NDArray[Any], spacing_mm: Sequence[float] | None) -> Voxels:
+def _spacing(spacing_mm: Sequence[float]) -> list[float]:
+    try:
+        lengths = [float(length) for length in spacing_mm]
+    except (TypeError, ValueError):
+        lengths = []
+    if not lengths or isinstance(spacing_mm, str) or not all(0 < each < inf for each in lengths):
+        what = f"spacing_mm = {spacing_mm!r}, a length above 0 for each axis is needed"
+        raise ScanError(_NAME, what, "give three, in mm, such as (0.8, 0.8, 2.5)")
+    return lengths
+
+
+def _of_picture(
+    array: npt.NDArray[Any], channels: int, spacing_mm: Sequence[float] | None
+) -> Voxels:
     if spacing_mm is not None:
         raise ScanError(_NAME, "the model knows pictures, without spacing", "leave out spacing_mm")
-    if array.ndim not in (2, 3):
-        what = f"an array of shape {array.shape}"
-        raise ScanError(_NAME, what, "give (rows, columns) or (rows, columns, channels)")
+    found = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or found != channels:
+        remedy = "give (rows, columns) or (rows, columns, 1)"
+        if channels > 1:
+            remedy = f"give (rows, columns, {channels})"
+        what = f"an array of shape {array.shape}, and the model knows {channels} channel(s)"
+        raise ScanError(_NAME, what, remedy)
     rows, columns, *_ = array.shape
-    values = array.reshape(rows, columns, -1).transpose(2, 1, 0)[..., None]
+    values = array.reshape(rows, columns, channels).transpose(2, 1, 0)[..., None]
     return Voxels(values, Geometry((columns, rows, 1), world=False))
+
+
+def _upright(image: PIL.Image.Image) -> npt.NDArray[Any]:
+    """A picture of Pillow as the same file would be read."""
+    try:
+        return pixels_in_memory(image)
+    except ScanError:
+        raise
+    except (OSError, ValueError) as error:  # it reads the pixels only now
+        failure = machine_error(error, _NAME)
+        what = f"its pixels cannot be read ({said(error)})"
+        raise failure or ScanError(_NAME, what, "check the file that it was made of") from error
 
 
 def as_rows(mask: npt.NDArray[Any]) -> npt.NDArray[Any]:

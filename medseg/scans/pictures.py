@@ -157,6 +157,22 @@ def _pixels(image: Image.Image, *, colours: bool) -> npt.NDArray[Any]:
     return pixels[..., : 1 if image.mode == "LA" else 3]
 
 
+def pixels_in_memory(image: Image.Image) -> npt.NDArray[Any]:
+    """(rows, columns, channels) of a picture that Pillow opened or made, as `read` gives a file's.
+
+    Raises:
+        ScanError: If its pixels are of a kind that is not read.
+    """
+    if image.mode in ("I", "F"):  # in memory these may hold more than a file's 16 bits
+        pixels = np.atleast_3d(np.asarray(image))
+    elif image.mode in _MODES:
+        pixels = _pixels(image, colours=True)
+    else:
+        what = f"pixels of a kind that is not read ({image.mode})"
+        raise ScanError("image", what, 'give image.convert("RGB")')
+    return upright(pixels, _orientation(image))
+
+
 def _palette(image: Image.Image, *, colours: bool) -> npt.NDArray[np.uint8]:
     indices = np.atleast_3d(np.asarray(image))[..., :1]
     entries = image.getpalette("RGB") or []

@@ -177,3 +177,16 @@ def test_of_several_only_the_one_in_doubt_is_left_out(here):
     targets, problems = outputs(here / "in", output=here / "out")
     assert names(targets, here / "out") == ["b.png"]
     assert [problem.name for problem in problems] == ["a.png"]
+
+
+def test_a_name_too_long_for_its_mask_costs_that_scan_alone(here):
+    long = "n" * 245 + ".nii.gz"
+    fill(here / "scans", long, "b.nii.gz")
+    targets, problems = outputs(here / "scans")
+    assert names(targets, Path()) == ["b_seg.nii.gz"]
+    (problem,) = problems
+    assert "longer than its folder can hold" in problem.what
+    assert "shorten the scan's name" in problem.remedy
+    (target,), problems = outputs(here / "scans" / long, output=here / "mask.nii.gz")
+    assert target.files == (here / "mask.nii.gz",)
+    assert not problems
