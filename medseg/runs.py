@@ -34,12 +34,7 @@ from medseg.scans.names import natural_key
 
 _DESCRIPTION = "medseg"
 _UNFIT = (
-    SafetensorError,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
+    *(SafetensorError, OSError, ValueError, TypeError, LookupError, ArithmeticError),
     RuntimeError,
 )
 """What reading a foreign file, or building what its plan claims, may raise."""
