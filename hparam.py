@@ -139,6 +139,10 @@ hparams = HParams(
     device="auto",
     # Memory to stay under, such as 4GB or 4GiB. None: what is free.
     max_memory=None,
+    # learned: stray pieces and holes of masks are mended, class by class, where that makes the
+    # validated cases better; predict does the same. none: masks stay as the network has them.
+    # One of: learned, none.
+    cleanup="learned",
     # ---- Prediction ----
     # mirror averages predictions over the axes that were mirrored in training. One of: none,
     # mirror.

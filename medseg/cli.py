@@ -62,6 +62,8 @@ class PredictOptions(Settings):
     file. None: what is free."""
     tta: Tta = "none"
     """mirror averages over the axes that were mirrored in training."""
+    cleanup: Literal["learned", "none"] = "learned"
+    """learned: masks are mended as training found best. none: they stay as the network has them."""
     overlap: Overlap = 0.5
     """Overlap of neighbouring windows as a share of the patch, in [0, 0.9]."""
     save: tuple[Literal["probabilities", "uncertainty", "overlay"], ...] = ()
@@ -175,6 +177,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         overlap=options.overlap,
         tta=options.tta,
         max_memory=options.max_memory,
+        cleanup=options.cleanup == "learned",
     )
     terminal = Terminal()
     if options.tta == "mirror" and not predictor.plan.flip_axes:

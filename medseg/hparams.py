@@ -241,6 +241,9 @@ class HParams(Settings):
     """Memory to stay under, such as 4GB or 4GiB. None: what is free."""
 
     # --- prediction
+    cleanup: Literal["learned", "none"] = "learned"
+    """learned: stray pieces and holes of masks are mended, class by class, where that makes the
+    validated cases better; predict does the same. none: masks stay as the network has them."""
     tta: Tta = "none"
     """mirror averages predictions over the axes that were mirrored in training."""
     overlap: Overlap = 0.5

@@ -16,6 +16,7 @@ from pathlib import Path
 from textwrap import shorten
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from medseg.networks.build import NetworkChoice, build_network
 from medseg.networks.layers.folding import fold
 from medseg.networks.segmenter import Segmenter
 from medseg.plan.plan import Plan
+from medseg.prepare.cleanup import Cleanup
 from medseg.records import Frozen
 from medseg.scans.channels import ChannelRule
 from medseg.scans.names import natural_key
@@ -50,11 +52,13 @@ class ModelCard(Frozen):
         plan: How scans are prepared and what the network looks like.
         network: Which network the plan is made into.
         channel_rule: How the files of one case are told apart.
+        cleanup: What is mended in its masks, by the name of the class.
     """
 
     plan: Plan
     network: NetworkChoice
     channel_rule: ChannelRule
+    cleanup: dict[str, Cleanup] = Field(default_factory=dict)
 
 
 FOLD = "fold_{}"

@@ -70,6 +70,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "device": (["cuda:1"], "'cuda:1'", "cuda:1"),
     "attention_chunks": (["2"], "2", 2),
     "max_memory": (["4GiB"], "'4GiB'", 4 * 2**30),
+    "cleanup": (["none"], "'none'", "none"),
     "tta": (["mirror"], "'mirror'", "mirror"),
     "overlap": (["0.25"], "0.25", 0.25),
 }

@@ -46,6 +46,7 @@ def load_predictor(
     overlap: float = 0.5,
     tta: str = "none",
     max_memory: int | None = None,
+    cleanup: bool = True,
 ) -> tuple[Ensemble, ChannelRule]:
     """The predictor of model files and run folders, and how they want channels grouped.
 
@@ -55,6 +56,7 @@ def load_predictor(
         overlap: As `Predictor`.
         tta: As `Predictor`.
         max_memory: For all of them together.
+        cleanup: Whether masks are mended as the models have learned it.
 
     Raises:
         MedsegError: If one cannot be read, or they segment different things.
@@ -73,6 +75,7 @@ def load_predictor(
             overlap=overlap,
             tta=tta,
             max_memory=share,
+            cleanup=card.cleanup if cleanup else {},
         )
         for _, network, card in loaded
     ]

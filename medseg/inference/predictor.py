@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from medseg.inference.sliding import Sliding, sliding_logits
 from medseg.inference.windows import window_starts
 from medseg.machine import available_memory_bytes, is_out_of_memory
 from medseg.plan.plan import Plan
+from medseg.prepare.cleanup import Rules, agreed, mend
 from medseg.prepare.pipeline import prepare
 from medseg.prepare.prepared import Placement, Prepared
 from medseg.prepare.restore import mean_logits, native_logits, restore, restore_probabilities
@@ -59,6 +61,7 @@ class Predictor:
         tta: "mirror" averages over the axes that training mirrored.
         max_memory: Bytes of memory; logits that would take over half of them go to a temporary
             file. None: what is free.
+        cleanup: What is mended in its masks.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class Predictor:
         overlap: float = 0.5,
         tta: str = "none",
         max_memory: int | None = None,
+        cleanup: Rules = MappingProxyType({}),
     ) -> None:
         self.plan = plan
+        self.cleanup = cleanup
         self._device = device
         self._network: Callable[[Images], Logits] = network
         if tta == "mirror":
@@ -159,6 +164,8 @@ def segment_together(
         if not is_out_of_memory(error):
             raise
     else:
+        rules = agreed([member.cleanup for member in members])
+        mend(label, members[0].plan, rules, subject.geometry)
         warnings = (*map(str, subject.warnings), *dict.fromkeys(doubts))
         return Prediction(case.name, label, probabilities, subject.geometry, warnings)
     # Outside of the handler: with that error behind it, it would look like the machine's own.

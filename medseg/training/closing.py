@@ -27,8 +27,8 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
         problems: Cases that were left out; listed last.
         progress: Gets the table of scores.
     """
-    scores = _score(done, progress)
-    summary = summarise(scores)
+    scores, mended = _mended(done, _score(done, progress), progress)
+    summary = summarise([score for each in scores.values() for score in each])
     if done.validator.cases:
         summary.save(done.loop.run.validation)
         progress.table(*summary_table(summary))
@@ -40,7 +40,7 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
         curves=_curves(done),
         summary=summary,
         examples=_examples(done, summary),
-        reasons=tuple(done.card.plan.reasons.items()),
+        reasons=(*done.card.plan.reasons.items(), *mended),
         problems=tuple(problems),
     )
     write_report(done.loop.run.report, content)
@@ -53,10 +53,14 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
     last_notes(done.loop, problems, progress)
 
 
-def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
+Scores = dict[int, tuple[ClassScore, ...]]
+"""By the place of the case among those that validate."""
+
+
+def _score(done: Segmentation, progress: Progress) -> Scores:
     """All validation cases; under a time budget those that it holds, drawn at random."""
     cases, budget = done.validator.cases, done.loop.budget
-    scores: dict[int, tuple[ClassScore, ...]] = {}
+    scores: Scores = {}
     order = np.random.default_rng(done.loop.hparams.seed).permutation(len(cases)).tolist()
     if cases:
         done.costs.measure(done.validator)
@@ -74,7 +78,27 @@ def _score(done: Segmentation, progress: Progress) -> list[ClassScore]:
             f"{each_s:.0f} seconds, and the time budget holds no more; raise it, or predict the "
             "others and use evaluate"
         )
-    return [score for index in sorted(scores) for score in scores[index]]
+    return {index: scores[index] for index in sorted(scores)}
+
+
+def _mended(
+    done: Segmentation, scores: Scores, progress: Progress
+) -> tuple[Scores, tuple[tuple[str, str], ...]]:
+    """Adopt what makes masks better, in the model file too; new scores, and what to say of it."""
+    tidyings = done.validator.tidyings() if done.loop.hparams.cleanup == "learned" else {}
+    if not tidyings:
+        return scores, ()
+    rules = {name: tidying.rule for name, tidying in tidyings.items()}
+    done.adopt(rules)
+    said = tuple(
+        (f"masks of {name}", f"{rule}: mean Dice {before:.4f}, so mended {after:.4f}")
+        for name, (rule, before, after) in tidyings.items()
+    )
+    for name, why in said:
+        progress.note(f"{name}: {why}")
+    cases = done.validator.cases
+    rescored = {i: done.validator.rescore(cases[i], old, rules) for i, old in scores.items()}
+    return rescored, said
 
 
 def _facts(done: Segmentation) -> Facts:

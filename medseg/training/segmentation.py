@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from medseg.inference.predictor import Predictor
 from medseg.networks.segmenter import Segmenter
+from medseg.prepare.cleanup import Rules
 from medseg.progress import Progress
 from medseg.runs import ModelCard, load_model, save_model
 from medseg.training.costs import Costs
@@ -64,6 +65,12 @@ class Segmentation:
         # What is scored from now on is the model file: what a user will predict with.
         saved, _ = load_model(loop.run.model)
         self.validator = self._validator(saved.to(loop.device))
+
+    def adopt(self, rules: Rules) -> None:
+        """From now on the model's masks are mended so."""
+        network, card = load_model(self.loop.run.model)
+        self.card = card.model_copy(update={"cleanup": dict(rules)})
+        save_model(self.loop.run.model, network, self.card)
 
     def _save(self) -> None:
         save_model(self.loop.run.model, self.network, self.card)

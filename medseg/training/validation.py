@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from medseg.evaluation.boxes import class_boxes
+from medseg.evaluation.boxes import class_boxes, mask_box
 from medseg.evaluation.overlap import dice
 from medseg.evaluation.scores import NO_CLASS, ClassScore, score_case, score_layers
 from medseg.geometry import Geometry
@@ -15,11 +15,13 @@ from medseg.inference.predictor import Predictor
 from medseg.patches.sampler import PatchBatch
 from medseg.plan.plan import Plan
 from medseg.prepare.classes import layer_by_layer
+from medseg.prepare.cleanup import Rules, can_be_mended, mend, voxel_mm3
 from medseg.prepare.prepared import StoredCase
 from medseg.prepare.restore import class_masks
 from medseg.report.figures import Example
 from medseg.scans.case import Case
 from medseg.scans.read import layer_count, read_layers, read_subject
+from medseg.training.tidying import Pieces, Tidying, learn_tidying, pieces
 from medseg.types import IGNORED
 
 ValidationCase = tuple[Case, StoredCase]
@@ -85,6 +87,7 @@ class Validator:
         self._plan = predictor.plan
         self._layered = self._plan.task == "multilabel"
         self._kept: dict[str, _Packed] = {}
+        self._pieces: dict[str, list[Pieces]] = {}
 
     @property
     def plan(self) -> Plan:
@@ -111,10 +114,12 @@ class Validator:
             logits = self._predictor.patch_logits(batch.image).float().cpu()
             for index in range(len(overlaps)):
                 if self._layered:
-                    found, label, value = logits[:, index] > 0, batch.label[:, index], 1
+                    found, label, value, most = logits[:, index] > 0, batch.label[:, index], 1, 1
                 else:
                     found, label, value = logits.argmax(1) == index, batch.label[:, 0], index
-                found, true = found & (label != IGNORED), label == value
+                    most = len(overlaps) - 1
+                # Beyond the classes are voxels that do not exist, or of which nobody knows enough.
+                found, true = found & (label <= most), label == value
                 overlaps[index] += [2 * int((found & true).sum()), int(found.sum() + true.sum())]
         rows = zip(self._plan.class_names, overlaps, strict=True)
         return {
@@ -144,7 +149,42 @@ class Validator:
         score = score_layers if self._layered else score_case
         pair = self._pair(case, keep=True).scored(layered=self._layered)
         scores = score(case[0].name, *pair, self._plan.scored_classes)
+        self._count(case, pair[0], pair[1])
         return tuple(score for score in scores if score.class_name in self._known(case))
+
+    def _count(self, case: ValidationCase, prediction: Labels, reference: Labels) -> None:
+        """Keep what `tidyings` needs."""
+        if not can_be_mended(self._plan):
+            return
+        volume = voxel_mm3(case[1].placement.native)
+        for index, (name, value) in enumerate(self._plan.scored_classes.items()):
+            if name in self._known(case):
+                found, true = (
+                    side[index] != 0 if self._layered else side == value
+                    for side in (prediction, reference)
+                )
+                box = mask_box((found, true))
+                self._pieces.setdefault(name, []).append(pieces(found[box], true[box], volume))
+
+    def tidyings(self) -> dict[str, Tidying]:
+        """What of the masks is worth mending, by the cases that were scored."""
+        found = {name: learn_tidying(each) for name, each in self._pieces.items()}
+        return {name: tidying for name, tidying in found.items() if tidying is not None}
+
+    def rescore(
+        self, case: ValidationCase, scores: Sequence[ClassScore], rules: Rules
+    ) -> tuple[ClassScore, ...]:
+        """The scores of a case that was scored, now that its mask is mended by rules."""
+        mended = self._kept[case[0].name].unpacked()
+        mend(mended, self._plan, rules, case[1].placement.native)
+        self._kept[case[0].name] = _Packed.of(mended)
+        score = score_layers if self._layered else score_case
+        pair = self._pair(case).scored(layered=self._layered)
+        classes = self._plan.scored_classes
+        if not self._layered:  # layers come in the order of all classes
+            classes = {name: value for name, value in classes.items() if name in rules}
+        new = {one.class_name: one for one in score(case[0].name, *pair, classes)}
+        return tuple(new.get(old.class_name, old) for old in scores)
 
     def example(self, case: ValidationCase, caption: str, dice: float | None) -> Example:
         """One case to look at, as it was scored."""

@@ -8,6 +8,7 @@ from medseg.inference.windows import window_boxes
 from medseg.patches.sampler import PatchBatch
 from medseg.prepare.prepared import Prepared
 from medseg.training.validation import Validator, _Packed
+from medseg.types import IGNORED, hidden_in
 
 
 class Threshold(torch.nn.Module):
@@ -61,6 +62,12 @@ def test_dice_of_patches_is_taken_over_all_their_voxels(task, dim):
     found = validator.patch_dice([PatchBatch(image, label), PatchBatch(image[1:], label[1:])])
     name = plan.class_names[index]
     assert found[name] == pytest.approx(2 * 1 / (1 + 2))
+    label[0, :, 1:2] = IGNORED
+    found = validator.patch_dice([PatchBatch(image, label)])
+    assert found[name] == 1  # what was found where nobody looked is not wrong
+    if task == "multiclass":
+        label[0, :, 1:2] = hidden_in(0)
+        assert validator.patch_dice([PatchBatch(image, label)])[name] == 1
 
 
 @pytest.mark.parametrize("dtype_of", [[0, 200], [0, 70_000], [-3, 5]])
