@@ -108,6 +108,8 @@ def load_model(
     paths = [model.folder if isinstance(model, Run) else Path(model) for model in models]
     if not paths:
         raise SettingsError("models", "none is named", "name a run folder or a model file")
+    # As the command line checks them.
+    HParams.build({"device": device, "tta": tta, "overlap": overlap, "max_memory": max_memory})
     where = torch.device(pick_device(device))
     return Model(*load_predictor(paths, where, overlap=overlap, tta=tta, max_memory=max_memory))
 

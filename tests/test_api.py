@@ -178,3 +178,11 @@ def test_the_package_is_light_until_it_is_used():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'tarin'"):
         getattr(medseg, "tar" + "in")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"overlap": 2}, {"overlap": "a"}, {"tta": "x"}, {"max_memory": -3}, {"device": "x"}]
+)
+def test_a_model_is_loaded_as_the_command_line_would(run, wrong):
+    with pytest.raises(MedsegError, match=next(iter(wrong))):
+        load_model(run, **wrong)

@@ -53,6 +53,8 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
     last_notes(done.loop, problems, progress)
 
 
+_RESCORING = 0.5
+"""What scoring mended masks takes, as a share of scoring them first: nothing is predicted."""
 Scores = dict[int, tuple[ClassScore, ...]]
 """By the place of the case among those that validate."""
 
@@ -88,6 +90,11 @@ def _mended(
     tidyings = done.validator.tidyings() if done.loop.hparams.cleanup == "learned" else {}
     if not tidyings:
         return scores, ()
+    cases = [done.validator.cases[index] for index in scores]
+    needed_s = _RESCORING * done.costs.of(done.validator, cases)
+    if needed_s > done.loop.budget.scoring_left_s:
+        progress.note("masks are not mended: the time budget holds no scoring of it")
+        return scores, ()
     rules = {name: tidying.rule for name, tidying in tidyings.items()}
     done.adopt(rules)
     said = tuple(
@@ -96,9 +103,11 @@ def _mended(
     )
     for name, why in said:
         progress.note(f"{name}: {why}")
-    cases = done.validator.cases
-    rescored = {i: done.validator.rescore(cases[i], old, rules) for i, old in scores.items()}
-    return rescored, said
+    again = [
+        done.validator.rescore(case, old, rules)
+        for case, old in zip(cases, scores.values(), strict=True)
+    ]
+    return dict(zip(scores, again, strict=True)), said
 
 
 def _facts(done: Segmentation) -> Facts:

@@ -7,6 +7,8 @@ from medseg.networks.segmenter import Segmenter
 from medseg.prepare.cleanup import Rules
 from medseg.progress import Progress
 from medseg.runs import ModelCard, load_model, save_model
+from medseg.training.average import Average
+from medseg.training.callbacks import Display
 from medseg.training.costs import Costs
 from medseg.training.data import TrainingData
 from medseg.training.loop import Loop, optimise
@@ -45,18 +47,7 @@ class Segmentation:
         with loop.stop.patient(progress):
             optimise(
                 loop,
-                lambda average, display: [
-                    Monitor(
-                        self.validator,
-                        average,
-                        self.costs,
-                        loop.budget,
-                        loop.stop,
-                        self._save,
-                        display,
-                    )
-                    for _ in self.validator.cases[:1]  # there may be none to validate
-                ],
+                self._monitors,
                 progress,
             )
             if not (loop.stop.asked and loop.run.model.exists()):
@@ -65,6 +56,23 @@ class Segmentation:
         # What is scored from now on is the model file: what a user will predict with.
         saved, _ = load_model(loop.run.model)
         self.validator = self._validator(saved.to(loop.device))
+
+    def _monitors(self, average: Average, display: Display) -> list[Monitor]:
+        """One, or none where every case trains."""
+        if not self.validator.cases:
+            return []
+        loop = self.loop
+        return [
+            Monitor(
+                self.validator,
+                average,
+                self.costs,
+                loop.budget,
+                loop.stop,
+                self._save,
+                display,
+            )
+        ]
 
     def adopt(self, rules: Rules) -> None:
         """From now on the model's masks are mended so."""

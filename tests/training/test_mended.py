@@ -1,6 +1,7 @@
 """What is learned of masks is in the model, in its scores and in what it predicts."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from medseg.runs import Run, load_model
 from medseg.scans.case import Case
 from medseg.scans.phantom import ORGANS
 from medseg.scans.read import read_label_map
+from medseg.training.closing import _mended
 from medseg.training.folds import train
 from medseg.training.tidying import Tidying
 from medseg.training.validation import Validator
@@ -72,3 +74,13 @@ def test_masks_may_stay_as_they_are(run, photo_folder):
     assert json.loads(run.hparams.read_text())["cleanup"] == "none"
     plain = predicted(run, photo_folder, cleanup=False)
     np.testing.assert_array_equal(predicted(run, photo_folder), plain)
+
+
+def test_what_the_time_budget_does_not_hold_is_not_adopted():
+    left = SimpleNamespace(budget=SimpleNamespace(scoring_left_s=4.0), hparams=HParams())
+    validator = SimpleNamespace(tidyings=lambda: {"liver": Tidying(RULE, 0.5, 0.6)}, cases=["case"])
+    done = SimpleNamespace(
+        loop=left, validator=validator, costs=SimpleNamespace(of=lambda *_: 10.0), adopt=None
+    )
+    scores = {0: ()}
+    assert _mended(done, scores, Silent()) == (scores, ())
