@@ -3,8 +3,9 @@
     python benchmarks/acceptance.py hippocampus-3d --datasets FOLDER
 
 FOLDER holds one folder per dataset, in a layout that medseg reads: `hippocampus` (Medical
-Segmentation Decathlon, Task04), `drive` (DRIVE, RGB), `membrane` (ISBI 2012 EM challenge). Each
-training is the command a user would type, in a process of its own, with nothing beside it.
+Segmentation Decathlon, Task04), `cardiac`, `drive` (DRIVE, RGB), `membrane` (ISBI 2012 EM
+challenge). Each training is the command a user would type, in a process of its own, with nothing
+beside it.
 """
 
 import argparse
@@ -45,6 +46,8 @@ def heads(seeds: Sequence[int]) -> list[Training]:
 TRAININGS: dict[str, list[Training]] = {
     "hippocampus-3d": [Training("hippocampus", ("--time-budget", "15m"))],
     "hippocampus-2d": [Training("hippocampus", ("--dim", "2", "--time-budget", "15m"))],
+    "cardiac-3d": [Training("cardiac", ("--time-budget", "15m"))],
+    "cardiac-2d": [Training("cardiac", ("--dim", "2", "--time-budget", "15m"))],
     "drive": [Training("drive", ("--dim", "2", "--time-budget", "15m"))],
     "membrane": [
         Training(
