@@ -18,8 +18,9 @@ Pairs = tuple[tuple[int, int], ...]
 ASIDE = 0.2
 """It is on a side if it is off by this share of its spread, or leans with this correlation."""
 OFTENER, OFTEN, CHANCE = 2.0, 1 / 3, 0.05
-"""A class is one-sided if it is on one side this many times as often as on the other, in this share of
-the cases or more, and if chance would do so with less than this probability (sign test)."""
+"""A class is one-sided if it is on one side this many times as often as on the other, in this
+share of the cases or more, and if chance would do so with less than this probability (sign
+test)."""
 
 
 class Layout(NamedTuple):
