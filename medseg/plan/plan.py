@@ -148,7 +148,7 @@ class Plan(Frozen):
             ),
             (
                 not self.exchanged or self.left_right in self.flip_axes,
-                "exchanged classes need a left-right axis in flip_axes",
+                f"exchanged must go with a left-right axis in flip_axes, got {self.exchanged}",
             ),
             (
                 len({*chain(*self.exchanged)} & {*range(self.num_outputs)})

@@ -96,7 +96,7 @@ def test_few_cases_tell_nothing():
     found = choose_flips(cases(FEWEST - 1, lesions), None, classes("lesion"), SPACE)
     assert found.axes == ()
     assert f"lesion is in {FEWEST - 1} cases, too few to tell" in found.reason
-    rare = [*cases(40, lesions), *cases(3, lambda random: {2: place(50)})]
+    rare = [*cases(40, lesions), *(scan(number, {2: place(50)}) for number in range(3))]
     found = choose_flips(rare, None, classes("lesion", "cyst"), SPACE)
     assert found.axes == ()
     assert "cyst is in 3 cases, too few" in found.reason
@@ -245,7 +245,9 @@ def test_chance_seldom_looks_like_a_side():
     random = np.random.default_rng(1)
     for count in (FEWEST, 20, 50):
         on = [
-            choose_flips([scan(n, lesions(random)) for n in range(count)], None, classes("a"), SPACE)
+            choose_flips(
+                [scan(n, lesions(random)) for n in range(count)], None, classes("a"), SPACE
+            )
             for _ in range(200)
         ]
         assert sum(found.axes == (0,) for found in on) > 180
