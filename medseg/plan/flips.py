@@ -116,13 +116,13 @@ def _in_words(layout: Layout, twins: Pairs, *, body: bool) -> str:
 
 def _one_sided(layout: Layout, twins: Pairs) -> str:
     """Why the mirror image of a case would be an unlikely one; nothing if it would not."""
-    single = {*range(len(layout.names))} - {index for pair in twins for index in pair}
-    seen = {layout.names[index]: layout.seen[index] for index in single if layout.seen[index]}
-    if not (seen or twins):
+    twin = {index for pair in twins for index in pair}
+    if not (twins or any(layout.seen)):
         return "nothing is labelled"
-    few = [name for name, count in seen.items() if count < FEWEST]
-    if few:
-        return f"{few[0]} is in {seen[few[0]]} cases, too few to tell whether it lies to one side"
+    for index, (name, count) in enumerate(zip(layout.names, layout.seen, strict=True)):
+        if index not in twin and 0 < count < FEWEST:
+            of = f"{count} of {len(layout.centres_mm)} cases"
+            return f"{name} is in {of}, too few to tell whether it lies to one side"
     found = [tally for tally in tallies(layout, twins) if tally.total >= FEWEST and tally.one_sided]
     strongest = max(found, key=lambda t: abs(t.right - t.left) / t.total, default="")
     return str(strongest)

@@ -95,11 +95,11 @@ def test_neither_is_one_side_of_a_twin_that_was_cut_out_around_its_middle():
 def test_few_cases_tell_nothing():
     found = choose_flips(cases(FEWEST - 1, lesions), None, classes("lesion"), SPACE)
     assert found.axes == ()
-    assert f"lesion is in {FEWEST - 1} cases, too few to tell" in found.reason
+    assert f"lesion is in {FEWEST - 1} of {FEWEST - 1} cases, too few to tell" in found.reason
     rare = [*cases(40, lesions), *(scan(number, {2: place(50)}) for number in range(3))]
     found = choose_flips(rare, None, classes("lesion", "cyst"), SPACE)
     assert found.axes == ()
-    assert "cyst is in 3 cases, too few" in found.reason
+    assert "cyst is in 3 of 43 cases, too few" in found.reason
 
 
 def test_classes_that_are_never_seen_decide_nothing():
