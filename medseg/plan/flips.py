@@ -1,7 +1,7 @@
 """Which axes are mirrored in training: those along which a mirror image is as likely as a case.
 
-Bodies are mirrored from left to right at most: lesions may lie on both sides of any axis, but what
-is around them is never upside down, nor has it its front behind. (nnU-Net mirrors every axis.)
+Bodies are mirrored from left to right at most: lesions may lie anywhere, but the body around them
+has a front and a top. (nnU-Net mirrors every axis.)
 Images without a world frame have no sides, and are mirrored along every axis.
 
 Left to right, names and positions decide. Classes called left and right that lie side by side are
