@@ -112,7 +112,9 @@ hparams = HParams(
     # Strength of the random changes to training patches. One of: none, light, default.
     augmentation="default",
     # Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y
-    # down). None: no axis of volumes, every axis of images.
+    # down). Along x, classes called left and right become each other. None: of volumes x, if
+    # names and places of the classes show that a mirror image is as likely; of images every
+    # axis.
     flips=None,
     # Your own torchio transforms, each {"name": ..., "arguments": {...}}: a dict in hparam.py,
     # JSON on the command line.

@@ -180,7 +180,7 @@ def predict(program: str, argv: Sequence[str]) -> int:
         cleanup=options.cleanup == "learned",
     )
     terminal = Terminal()
-    if options.tta == "mirror" and not predictor.plan.flip_axes:
+    if options.tta == "mirror" and not any(m.plan.flip_axes for m in predictor.members):
         terminal.warn("tta = mirror: changes nothing, as the model was trained without mirroring")
     outcomes = predict_inputs(
         options.input,

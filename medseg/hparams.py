@@ -213,7 +213,8 @@ class HParams(Settings):
     """Strength of the random changes to training patches."""
     flips: tuple[Literal["x", "y", "z"], ...] | None = None
     """Axes mirrored in training: x left-right, y back-front, z down-up (of images: x across, y
-    down). None: no axis of volumes, every axis of images."""
+    down). Along x, classes called left and right become each other. None: of volumes x, if names
+    and places of the classes show that a mirror image is as likely; of images every axis."""
     extra_transforms: tuple[ExtraTransform, ...] = ()
     """Your own torchio transforms, each {"name": ..., "arguments": {...}}: a dict in hparam.py,
     JSON on the command line."""

@@ -19,6 +19,7 @@ from medseg.errors import MedsegError, TrainingError
 from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.machine import available_memory_bytes, pick_device
+from medseg.plan.plan import Plan
 from medseg.progress import Logged, Silent, plain_table
 from medseg.scans.channels import ChannelRule
 from medseg.scans.write import write_label_map
@@ -184,9 +185,14 @@ def test_mirroring_without_axes_is_said_to_change_nothing(
 ):
     plans = iter([plan_for_tests(), plan_for_tests(flip_axes=(0,))])
     load = "medseg.inference.ensemble.load_predictor"
+
+    def ensemble(plan: Plan) -> types.SimpleNamespace:
+        members = [types.SimpleNamespace(plan=plan)]
+        return types.SimpleNamespace(plan=plan, members=members, predict=print)
+
     monkeypatch.setattr(
         load,
-        lambda *_, **__: (types.SimpleNamespace(plan=next(plans), predict=print), ChannelRule()),
+        lambda *_, **__: (ensemble(next(plans)), ChannelRule()),
     )
     command = ["predict", "--input", "absent.nii.gz", "--model", "m", "--tta", "mirror"]
     main(command)

@@ -58,7 +58,8 @@ class Predictor:
         plan: The plan it was trained by.
         device: Where it runs.
         overlap: Least share of a window that its neighbour covers too.
-        tta: "mirror" averages over the axes that training mirrored.
+        tta: "mirror" averages over the axes that training mirrored, left and right exchanged as
+            there.
         max_memory: Bytes of memory; logits that would take over half of them go to a temporary
             file. None: what is free.
         cleanup: What is mended in its masks.
@@ -80,7 +81,8 @@ class Predictor:
         self._device = device
         self._network: Callable[[Images], Logits] = network
         if tta == "mirror":
-            self._network = mirrored(network, plan.flip_axes)
+            exchanged = plan.mirrored_classes if plan.exchanged else ()
+            self._network = mirrored(network, plan.flip_axes, plan.left_right, exchanged)
         self._sliding = Sliding(
             window=plan.volume_patch,
             slice_axis=plan.slice_axis,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from medseg.geometry import Array, Size, Vector
+from medseg.measure.places import Place, places
 from medseg.measure.texture import Texture, texture
 from medseg.records import Frozen
 from medseg.scans.case import Subject
@@ -62,6 +63,7 @@ class CaseFacts(Frozen):
         channels: One entry per channel.
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
+        places: Value in the file -> where its voxels lie, likewise.
         overlap: Whether a voxel is marked in more than one layer.
         ignored: Voxels that nobody annotated, of all layers; they are in no other count.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
@@ -81,6 +83,7 @@ class CaseFacts(Frozen):
     label_values: tuple[dict[int, int], ...]
     overlap: bool
     extents: tuple[dict[int, Box], ...] = ()
+    places: tuple[dict[int, Place], ...] = ()
     box_start: Size = (0, 0, 0)
     outside_box: int = 0
     ignored: int = 0
@@ -132,6 +135,7 @@ def case_facts(
         label_values=found.values,
         overlap=found.overlap,
         extents=found.extents,
+        places=found.places,
         textures=found.textures,
         box_start=start,
         ignored=found.ignored,
@@ -146,6 +150,7 @@ class _Label(NamedTuple):
     overlap: bool
     values: tuple[dict[int, int], ...]
     extents: tuple[dict[int, Box], ...]
+    places: tuple[dict[int, Place], ...]
     textures: tuple[dict[int, Texture], ...]
     ignored: int
 
@@ -155,6 +160,7 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
     overlap, ignored = False, 0
     values: list[dict[int, int]] = []
     extents: list[dict[int, Box]] = []
+    found: list[dict[int, Place]] = []
     textures: list[dict[int, Texture]] = []
     for layer in layers:
         for plane, target in zip(layer, marked, strict=True):
@@ -164,31 +170,40 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
             overlap = overlap or bool((here & target).any())
             target |= here
         values.append(_voxels_per_value(layer))
-        extents.append(_extents(layer, values[-1]))
+        ranked, names = _ranked(layer, values[-1])
+        extents.append(_extents(ranked, names))
+        found.append(places(ranked, names))
         textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
         if ignore_label is not None:
             ignored += values[-1].pop(ignore_label, 0)
-            extents[-1].pop(ignore_label, None)
-            textures[-1].pop(ignore_label, None)
-    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures), ignored)
+            for facts in (extents[-1], found[-1], textures[-1]):
+                facts.pop(ignore_label, None)
+    return _Label(
+        marked, overlap, tuple(values), tuple(extents), tuple(found), tuple(textures), ignored
+    )
 
 
-def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:
-    """The box that each value fills; nothing where values are too many to be classes."""
+def _ranked(layer: Array, counted: Mapping[int, int]) -> tuple[Array, dict[int, int]]:
+    """The layer with small values alone, and which of the file's each stands for.
+
+    Nothing stands for any where values are too many to be classes.
+    """
     values = [value for value in counted if value]
     if len(values) > _MOST_CLASSES:
-        return {}
-    plain = layer
-    if values and (values[0] < 0 or values[-1] > _MOST_CLASSES):
-        ranks = np.array(values)
-        plain = np.empty(layer.shape, dtype=np.uint16)
-        for plane, target in zip(layer, plain, strict=True):
-            target[...] = np.where(plane == 0, 0, np.searchsorted(ranks, plane) + 1)
-        names = dict(enumerate(values, start=1))
-    else:
-        names = {value: value for value in values}
-    boxes = ndimage.find_objects(plain, max(names, default=1))
-    return {value: _box(boxes[n - 1]) for n, value in names.items()}
+        return layer, {}
+    if not values or (values[0] > 0 and values[-1] <= _MOST_CLASSES):
+        return layer, {value: value for value in values}
+    ranks = np.array(values)
+    ranked = np.empty(layer.shape, dtype=np.uint16)
+    for plane, target in zip(layer, ranked, strict=True):
+        target[...] = np.where(plane == 0, 0, np.searchsorted(ranks, plane) + 1)
+    return ranked, dict(enumerate(values, start=1))
+
+
+def _extents(ranked: Array, names: Mapping[int, int]) -> dict[int, Box]:
+    """The box that each value fills."""
+    boxes = ndimage.find_objects(ranked, max(names, default=1)) if names else []
+    return {name: _box(boxes[value - 1]) for value, name in names.items()}
 
 
 def _box(found: tuple[slice, ...]) -> Box:

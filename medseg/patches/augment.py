@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from medseg.patches import intensity, spatial
+from medseg.patches.exchange import Exchange
 from medseg.patches.randomness import Stream, generator
 from medseg.patches.sampler import PatchBatch
 from medseg.plan.plan import Plan
@@ -105,6 +106,7 @@ class Augment:
         rotation_degrees: Largest angle in each plane.
         seed: For calls; `sample` is told.
         rank: For calls; `sample` is told.
+        exchange: What mirroring does to classes called left and right.
     """
 
     strength: Strength
@@ -114,18 +116,43 @@ class Augment:
     rotation_degrees: float = 30.0
     seed: int = 0
     rank: int = 0
+    exchange: Exchange | None = None
 
     @classmethod
-    def for_plan(cls, plan: Plan, strength: Strength, seed: int, rank: int = 0) -> "Augment":
+    def for_plan(
+        cls,
+        plan: Plan,
+        strength: Strength,
+        seed: int,
+        rank: int = 0,
+        hidden: Sequence[tuple[int, ...]] = (),
+    ) -> "Augment":
         """The augmentation of a plan's patches.
 
         Patients are seen upright, give or take 30 degrees; where every axis of an image without a
-        world frame is mirrored, nothing is upright, and it turns all the way round.
+        world frame is mirrored, nothing is upright, and it turns all the way round. What has a left
+        and a right is a patient.
+
+        Args:
+            plan: What is trained.
+            strength: How much.
+            seed: Of the run.
+            rank: Of the process.
+            hidden: Sets of classes that background may be, as `unannotated_sets` has them.
         """
         spacing = [plan.spacing_mm[axis] for axis in plan.network_axes]
-        upright = plan.world or plan.dim == 3 or len(plan.flip_axes) < plan.dim
+        upright = plan.world or plan.dim == 3 or len(plan.flip_axes) < plan.dim or plan.exchanged
         degrees = 30.0 if upright else 180.0
-        return cls(strength, plan.patch_size, plan.flip_axes, tuple(spacing), degrees, seed, rank)
+        return cls(
+            strength,
+            plan.patch_size,
+            plan.flip_axes,
+            tuple(spacing),
+            degrees,
+            seed,
+            rank,
+            Exchange.for_plan(plan, hidden),
+        )
 
     def __call__(self, batch: PatchBatch, step: int) -> PatchBatch:
         """Augment the batch of one step: `sample`, then `apply`."""
@@ -194,6 +221,8 @@ class Augment:
             intensity.change_gamma_(image, p.inverted_gammas, inverted=True)
             intensity.change_gamma_(image, p.gammas, inverted=False)
             spatial.mirror_(image, label, p.flips)
+            if self.exchange is not None:
+                self.exchange.apply_(label, p.flips)
         return PatchBatch(image, label)
 
     @property

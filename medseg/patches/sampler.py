@@ -77,7 +77,7 @@ class PatchSampler:
         self._channels = cases[0].channels
         self._multilabel = plan.task == "multilabel"
         self._layers = plan.num_outputs if self._multilabel else 1
-        self._hidden = unannotated_sets(cases)
+        self._hidden = unannotated_sets(cases, plan)
         if not self._multilabel and plan.num_outputs + len(self._hidden) > IGNORED:
             raise ValueError(f"{plan.num_outputs} classes in {len(self._hidden)} sets are too many")
         self._patch = plan.volume_patch

@@ -67,6 +67,10 @@ def plan_table(plan: Plan) -> Table:
         ),
         "slice_axis": "-" if plan.slice_axis is None else AXES[plan.slice_axis],
         "flip_axes": ", ".join(axes[axis] for axis in plan.flip_axes) or "-",
+        "exchanged": ", ".join(
+            f"{plan.class_names[one]} and {plan.class_names[other]}"
+            for one, other in plan.exchanged
+        ),
     }
     rows = [
         (choice, words.get(choice) or _words(getattr(plan, choice)), reason)

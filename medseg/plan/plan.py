@@ -1,5 +1,6 @@
 """The Plan: every choice that the data decided, with its reason; equal to itself after JSON."""
 
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,7 @@ class Plan(Frozen):
         stage_strides: Stride before each stage after the first, per network axis.
         kernels: Depthwise kernel of each stage per network axis.
         flip_axes: Network axes that training mirrors, and test-time augmentation may.
+        exchanged: Pairs of class indices: mirrored from left to right, each becomes the other.
         steps: Training steps; None when a time budget decides.
         reasons: Choice -> why, in words.
     """
@@ -93,6 +95,7 @@ class Plan(Frozen):
     ignore_label: int | None = None
     learning_rate: FiniteFloat = 4e-3
     layer_decay: FiniteFloat = 1.0
+    exchanged: tuple[tuple[int, int], ...] = ()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -144,6 +147,15 @@ class Plan(Frozen):
                 f"flip_axes must be different axes below {self.dim}, got {self.flip_axes}",
             ),
             (
+                not self.exchanged or self.left_right in self.flip_axes,
+                f"exchanged must go with a left-right axis in flip_axes, got {self.exchanged}",
+            ),
+            (
+                len({*chain(*self.exchanged)} & {*range(self.num_outputs)})
+                == 2 * len(self.exchanged),
+                f"exchanged must be pairs of different classes, got {self.exchanged}",
+            ),
+            (
                 all(bounds.min <= value <= bounds.max for value in self.label_values),
                 f"label_values must fit 32 bits, got {self.label_values}",
             ),
@@ -182,6 +194,19 @@ class Plan(Frozen):
     def network_axes(self) -> tuple[int, ...]:
         """The volume axes that the network sees, in its order: all but the slice axis."""
         return network_axes(self.slice_axis)
+
+    @property
+    def left_right(self) -> int | None:
+        """The network axis from left to right, if it sees it."""
+        return self.network_axes.index(0) if 0 in self.network_axes else None
+
+    @property
+    def mirrored_classes(self) -> tuple[int, ...]:
+        """What each class becomes where left and right are mirrored."""
+        order = [*range(self.num_outputs)]
+        for one, other in self.exchanged:
+            order[one], order[other] = other, one
+        return tuple(order)
 
     @property
     def volume_patch(self) -> Size:

@@ -8,6 +8,7 @@ from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task, class_weights
+from medseg.plan.flips import choose_flips
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.learning_rate import choose_layer_decay, choose_learning_rate
 from medseg.plan.patch import (
@@ -23,7 +24,7 @@ from medseg.plan.patch import (
     shapes,
 )
 from medseg.plan.plan import Plan, network_axes
-from medseg.plan.spacing import AXES, image_orders, median_size, slice_axis, target_spacing
+from medseg.plan.spacing import image_orders, median_size, slice_axis, target_spacing
 from medseg.plan.split import split
 from medseg.plan.topology import REFERENCE, Recipe, recipe
 
@@ -89,7 +90,10 @@ def make_plan(
     reasons |= why
     names = [case.name for case in cases]
     training = num_training or len(split(names, hparams.folds, hparams.one_fold).training)
-    flips, reasons["flip_axes"] = _flip_axes(hparams.flips, axes, world=cases[0].world)
+    flips = choose_flips(cases, hparams.flips, classes, axes)
+    reasons["flip_axes"] = flips.reason
+    if flips.exchanged:
+        reasons["exchanged"] = "left and right by name, side by side in the scans"
     rate, reasons["learning_rate"] = choose_learning_rate(hparams)
     decay, reasons["layer_decay"] = choose_layer_decay(hparams)
     steps, reasons["steps"] = planned_steps(hparams, training, batch)
@@ -110,13 +114,14 @@ def make_plan(
         stem_strides=shape.topology.stem_strides,
         stage_strides=shape.topology.stage_strides,
         kernels=shape.topology.kernels,
-        flip_axes=flips,
+        flip_axes=flips.axes,
         steps=steps,
         reasons=reasons,
         regions=classes.regions,
         ignore_label=declared.ignore_label,
         learning_rate=rate,
         layer_decay=decay,
+        exchanged=flips.exchanged,
     )
 
 
@@ -180,19 +185,6 @@ def _patch_and_batch(
             "kernels": f"{wants.kernel} wide, narrower along coarse axes and on small maps",
         },
     )
-
-
-def _flip_axes(
-    asked: Sequence[str] | None, axes: Sequence[int], *, world: bool
-) -> tuple[tuple[int, ...], str]:
-    """Network axes to mirror; `axes` are the volume axes that the network sees."""
-    if asked is None:
-        if world:
-            return (), "none: left and right differ in a body"
-        return tuple(range(len(axes))), "all: images without a world frame have no sides"
-    flips = tuple(index for index, axis in enumerate(axes) if AXES[axis] in asked)
-    lost = [letter for letter in asked if AXES.index(letter) not in axes]
-    return flips, "set by you" + f"; {', '.join(lost)} is the slice axis: left out" * bool(lost)
 
 
 def planned_steps(hparams: HParams, training: int, batch: int) -> tuple[int | None, str]:

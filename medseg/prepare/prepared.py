@@ -13,6 +13,7 @@ import numpy.typing as npt
 from medseg.errors import MachineError
 from medseg.files import machine_error
 from medseg.geometry import Geometry, Orientation, Size
+from medseg.plan.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,20 @@ class StoredCase:
         return self.placement.size
 
 
-def unannotated_sets(cases: Iterable[StoredCase]) -> tuple[tuple[int, ...], ...]:
+def unannotated_sets(cases: Iterable[StoredCase], plan: Plan) -> tuple[tuple[int, ...], ...]:
     """What is unannotated in some case, each once: class indices that background may hide."""
-    return tuple(sorted({case.unannotated for case in cases} - {()}))
+    return with_mirrored((case.unannotated for case in cases), plan)
+
+
+def with_mirrored(sets: Iterable[tuple[int, ...]], plan: Plan) -> tuple[tuple[int, ...], ...]:
+    """Sets of class indices, each once, and what they become where left and right are mirrored."""
+    found = {*sets} - {()}
+    return tuple(sorted(found | {mirrored_set(classes, plan) for classes in found}))
+
+
+def mirrored_set(classes: tuple[int, ...], plan: Plan) -> tuple[int, ...]:
+    """The classes that these become where left and right are mirrored, in order."""
+    return tuple(sorted(plan.mirrored_classes[index] for index in classes))
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:

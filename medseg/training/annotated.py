@@ -9,6 +9,7 @@ from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.plan.classes import MOST_CLASSES
 from medseg.plan.plan import Plan
+from medseg.prepare.prepared import with_mirrored
 from medseg.scans.case import Case
 from medseg.scans.known import Known
 from medseg.scans.tables import Row, own_names, read_csv, read_json
@@ -44,7 +45,7 @@ def unannotated(
             "is no background in which the others could be",
             "call the first class background, or leave the case out",
         )
-    sets = {*found.values()}
+    sets = with_mirrored(found.values(), plan)
     if plan.task == "multiclass" and plan.num_outputs + len(sets) > MOST_CLASSES:
         raise SettingsError(
             f"{plan.num_outputs} classes, {len(sets)} combinations of them not annotated",

@@ -168,7 +168,7 @@ def _loss(ready: _Ready, data: TrainingData) -> Callable[[Any, Labels], Tensor]:
         plan.task,
         with_background=not plan.has_background,
         class_weights=class_weights(plan.class_names, ready.hparams.class_weights),
-        hidden=unannotated_sets(data.training) if plan.task == "multiclass" else (),
+        hidden=unannotated_sets(data.training, plan) if plan.task == "multiclass" else (),
     )
 
 

@@ -27,7 +27,7 @@ from medseg.patches.loader import PatchLoader
 from medseg.patches.sampler import PatchSampler
 from medseg.patches.torchio_transform import TorchioTransforms, build_transforms
 from medseg.plan.plan import Plan
-from medseg.prepare.prepared import StoredCase
+from medseg.prepare.prepared import StoredCase, unannotated_sets
 from medseg.progress import Progress
 from medseg.runs import Run
 from medseg.training.average import Average
@@ -106,7 +106,9 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
     task = Task(
         loop.network,
         loop.loss,
-        Augment.for_plan(plan, hparams.augmentation, hparams.seed),
+        Augment.for_plan(
+            plan, hparams.augmentation, hparams.seed, hidden=unannotated_sets(loop.cases, plan)
+        ),
         Optimisation(plan.learning_rate, hparams.weight_decay, hparams.warmup, plan.layer_decay),
         budget,
         hparams.seed,

@@ -90,6 +90,16 @@ def test_mirroring_is_over_the_axes_of_training(case):
     np.testing.assert_array_equal(other.predict(case).label, plain.predict(case).label)
 
 
+def test_mirroring_exchanges_left_and_right(case):
+    """A network that calls one half left and the other right says so of mirrored scans too."""
+    plan = plan_of(flip_axes=(0,), patch_size=(24, 24, 24))
+    named = plan.model_copy(update={"exchanged": ((0, 1),)})
+    plain = Predictor(Ramp(), named, CPU).predict(case).label
+    assert set(np.unique(plain)) == {0, 3}
+    averaged = Predictor(Ramp(), named, CPU, tta="mirror").predict(case).label
+    assert set(np.unique(averaged)) == {0, 3}
+
+
 def test_wrong_channels_are_one_line(case):
     with pytest.raises(ScanError, match=r"has 1 channel.* for 2") as error:
         Predictor(Brightness(), plan_of(channels=2), CPU).predict(case)

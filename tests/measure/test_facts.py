@@ -101,9 +101,22 @@ def test_the_extent_of_each_class_is_known(values):
     ) == Fingerprint(cases=(facts,))
 
 
-def test_too_many_values_to_be_classes_have_no_extents():
+def test_too_many_values_to_be_classes_have_no_extents_and_no_places():
     label = np.arange(12 * 14 * 10, dtype=np.int32).reshape(1, 12, 14, 10)
-    assert case_facts(subject(label=label)).extents == ({},)
+    facts = case_facts(subject(label=label))
+    assert (facts.extents, facts.places) == (({},), ({},))
+
+
+@pytest.mark.parametrize("values", [(1, 2), (255, 7), (-3, 70000)])
+def test_places_are_by_the_values_of_the_file_layer_by_layer(values):
+    label = np.zeros((2, 12, 14, 10), dtype=np.int32)
+    label[0, 1:4, 2:3, 5:9] = values[0]
+    label[1, 11, 13, 9] = values[1]
+    facts = case_facts(subject(label=label), ignore_label=values[1])
+    ((name, place),) = facts.places[0].items()
+    assert (name, place.centre) == (values[0], (2, 2, 6.5))
+    assert facts.places[1] == {}
+    assert case_facts(subject(label=label)).places[1][values[1]].centre == (11, 13, 9)
 
 
 def test_marks_outside_the_content_are_counted_once_however_many_layers_they_have():

@@ -43,7 +43,7 @@ def test_no_case_is_a_table_too():
 def test_the_plan_is_in_a_persons_words():
     choices = (
         "slice_axis", "classes", "normalisation", "spacing_mm", "patch_size", "batch_size",
-        "kernels", "flip_axes", "steps",
+        "kernels", "flip_axes", "exchanged", "steps",
     )  # fmt: skip
     plan = plan_for_tests(
         dim=2,
@@ -51,7 +51,8 @@ def test_the_plan_is_in_a_persons_words():
         spacing_mm=(0.97512, 3, 0.97512),
         normalisation=(Normalisation(kind="body"), Normalisation(kind="image")),
         channels=2,
-        flip_axes=(1,),
+        flip_axes=(0, 1),
+        exchanged=((1, 2),),
         steps=None,
         reasons=dict.fromkeys(choices, "because"),
     )
@@ -65,7 +66,8 @@ def test_the_plan_is_in_a_persons_words():
         "patch_size": "16x16",
         "batch_size": "2",
         "kernels": "5x5, 5x5",
-        "flip_axes": "z",
+        "flip_axes": "x, z",
+        "exchanged": "organ and lesion",
         "steps": "-",
     }
     assert {reason for *_, reason in table.rows} == {"because"}

@@ -6,7 +6,7 @@ import pytest
 from plans import plan_for_tests
 from pydantic import ValidationError
 
-from medseg.plan.plan import Normalisation
+from medseg.plan.plan import Normalisation, Plan
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from medseg.plan.plan import Normalisation
         ("flip_axes", (3,)),
         ("flip_axes", (-1,)),
         ("flip_axes", (1, 1)),
+        ("exchanged", ((1, 2),)),
         ("label_values", (0, 1, 2**31)),
         ("class_names", ()),
     ],
@@ -63,3 +64,23 @@ def test_a_network_sees_all_axes_but_the_slice_axis(slice_axis, axes):
     assert plan.network_axes == axes
     assert tuple(plan.volume_patch[axis] for axis in axes) == plan.patch_size
     assert slice_axis is None or plan.volume_patch[slice_axis] == 1
+
+
+@pytest.mark.parametrize("pairs", [((1, 1),), ((1, 3),), ((-1, 1),), ((1, 2), (2, 0))])
+def test_exchanged_classes_are_pairs_of_those_there_are(pairs):
+    assert plan_for_tests(flip_axes=(0,), exchanged=((1, 2),)).mirrored_classes == (0, 2, 1)
+    with pytest.raises(ValidationError, match="exchanged must be pairs"):
+        plan_for_tests(flip_axes=(0,), exchanged=pairs)
+
+
+def test_classes_are_exchanged_along_a_left_right_axis_alone():
+    for changes in ({}, {"flip_axes": (1,)}, {"flip_axes": (0,), "dim": 2, "slice_axis": 0}):
+        with pytest.raises(ValidationError, match="exchanged must go with"):
+            plan_for_tests(**{"exchanged": ((1, 2),), **changes})
+    assert plan_for_tests().mirrored_classes == (0, 1, 2)
+
+
+def test_a_plan_of_before_exchanges_nothing():
+    kept = plan_for_tests(flip_axes=(0,)).model_dump()
+    del kept["exchanged"]
+    assert Plan.model_validate(kept).exchanged == ()

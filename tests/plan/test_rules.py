@@ -9,6 +9,8 @@ import pytest
 from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
 from medseg.measure.facts import Fingerprint
+from medseg.measure.places import Place
+from medseg.plan.classes import Declared
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan
@@ -226,6 +228,20 @@ def test_slices_are_cut_across_the_coarsest_axis(spacing, size, axis):
 def test_flips_skip_the_slice_axis():
     plan = planned(many(case(spacing_mm=(1.0, 3.0, 1.0))), dim=2, flips=("z",))
     assert plan.flip_axes == (1,)
+
+
+@pytest.mark.parametrize("settings", [{}, {"flips": ("x",)}, {"dim": 2}])
+def test_left_and_right_become_each_other_as_their_names_and_places_say(settings):
+    moments = ((16.0, 16.0, 16.0), (0.0, 0.0))
+    sides = {1: Place((8, 25, 18), *moments), 2: Place((26, 25, 18), *moments)}
+    classes = {"lung_left": 1, "lung_right": 2}
+    cases = many(case("a", spacing_mm=(1.0, 1.0, 2.0), places=(sides,)))
+    hparams = HParams(**settings)
+    plan = make_plan(cases, hparams, bytes_per_voxel, Declared(classes))
+    assert (plan.flip_axes, plan.exchanged) == ((0,), ((1, 2),))
+    assert "lung_left and lung_right exchanged" in plan.reasons["flip_axes"]
+    assert plan.reasons["exchanged"] != ""
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
 def test_photographs():

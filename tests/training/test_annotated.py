@@ -12,7 +12,9 @@ from plans import plan_for_tests
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.networks.point_rend import HeadOutput
+from medseg.patches.augment import Augment
 from medseg.patches.sampler import PatchSampler
+from medseg.prepare.prepared import unannotated_sets
 from medseg.scans.case import Case
 from medseg.training import terms
 from medseg.training.annotated import unannotated
@@ -133,3 +135,28 @@ def test_more_combinations_than_a_byte_can_number_are_refused():
     cases = [case(f"p{n}", *files[:n], None, *files[n + 1 :]) for n in range(100)]
     with pytest.raises(SettingsError, match="--task multilabel"):
         unannotated(cases, [], plan, HParams(missing_masks="unannotated"))
+
+
+def test_where_twins_are_exchanged_their_sets_are_too():
+    """A case in which no one looked for the organ is, mirrored, one without the lesion's marks."""
+    plan = plan_for_tests(batch_size=2, flip_axes=(0,), exchanged=((1, 2),))
+    cases = [partly(1, number=1), partly(1, number=2)]
+    assert unannotated_sets(cases, plan) == ((1,), (2,))
+    assert unannotated_sets(cases, plan_for_tests()) == ((1,),)
+    batch = PatchSampler(cases, plan, 0, margin=0).batch(0)
+    augment = Augment.for_plan(plan, "none", 0, hidden=unannotated_sets(cases, plan))
+    drawn = augment.sample(batch.image.shape, 0, 0, 0)
+    drawn.flips[0, 0] = True
+    label = augment.apply(batch, drawn).label
+    assert hidden_in(0) in label[1].unique()
+    assert {*label[0].unique().tolist()} <= {hidden_in(1), 1, 2}
+    assert hidden_in(1) in label[0].unique()
+    # The loss of a mirrored case is that of the case, with a network that is exchanged as well.
+    logits = torch.randn(2, 3, 16, 16, 16)
+    loss = build_loss("dice_ce", "multiclass", hidden=unannotated_sets(cases, plan))
+    both = drawn._replace(flips=np.ones_like(drawn.flips) & [True, False, False])
+    mirrored = augment.apply(batch, both).label
+    turned = logits.flip(2)[:, [0, 2, 1]]
+    torch.testing.assert_close(
+        loss(HeadOutput(turned), mirrored), loss(HeadOutput(logits), batch.label)
+    )
