@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
 from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers
 
 
+@runtime_checkable
 class Size(Protocol):
     """What the sizes of every family have."""
 
