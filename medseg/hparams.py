@@ -279,7 +279,7 @@ class HParams(Settings):
                 and (h.network is not None or not family_of(h.encoder).maskable)
             ),
             f"only {_MASKABLE} learn from masked scans",
-            "choose an encoder of theirs, without network",
+            "choose an encoder convnext_* or swinv2_*, without network",
         ),
         Rule(
             ("patch_size", "dim"),
