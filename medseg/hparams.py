@@ -18,6 +18,7 @@ from pydantic import (
 from typing_extensions import Self
 
 from medseg.errors import SettingsError
+from medseg.families import FAMILIES, EncoderName, family_of
 from medseg.files import machine_error, write_text
 from medseg.quantities import Bytes, Duration
 from medseg.settings import Rule, Settings
@@ -59,23 +60,8 @@ LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_label_values)]
 Device = Annotated[str, AfterValidator(_known_device)]
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all", "none"], BeforeValidator(_known_fold)]
 Tta = Literal["none", "mirror"]
-ConvNeXtName = Literal[
-    "convnext_micro", "convnext_mini", "convnext_tiny", "convnext_small", "convnext_base",
-    "convnext_large", "convnext_xlarge",
-]  # fmt: skip
-SwinV2Name = Literal[
-    "swinv2_mini", "swinv2_tiny", "swinv2_small", "swinv2_base", "swinv2_large", "swinv2_huge",
-    "swinv2_giant",
-]  # fmt: skip
-MlpName = Literal[
-    "swin_mlp_mini", "swin_mlp_tiny_c24", "swin_mlp_tiny_c12", "swin_mlp_tiny_c6", "swin_mlp_base",
-    "gmlp_mini", "gmlp_tiny", "gmlp_small", "gmlp_base",
-    "amlp_mini", "amlp_tiny", "amlp_small", "amlp_base",
-    "resmlp_mini", "resmlp_12", "resmlp_24", "resmlp_36", "resmlp_big24",
-    "repmlp_mini", "repmlp_res50_bottleneck", "repmlp_res50_light",
-    "repmlpnet_mini", "repmlpnet_t", "repmlpnet_b", "repmlpnet_d", "repmlpnet_l",
-]  # fmt: skip
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
+_MASKABLE = " and ".join(family.name for family in FAMILIES if family.maskable)
 
 
 def _read_json(value: object) -> object:
@@ -152,7 +138,7 @@ class HParams(Settings):
     splits_final.json, or a CSV of case and part. None: the dataset's own, else dealt by `folds`."""
 
     # --- network
-    encoder: Literal[ConvNeXtName, SwinV2Name, MlpName] = "convnext_mini"
+    encoder: EncoderName = "convnext_mini"
     """The network's encoder. micro and mini are made for CPU, the others have the papers' sizes."""
     pretrained: Path | None = None
     """What to start from: a file of weights that docs/pretrained.md lists, best with a paper's
@@ -291,9 +277,9 @@ class HParams(Settings):
             ("pretrain", "encoder", "network"),
             lambda h: (
                 h.pretrain is not None
-                and (h.network is not None or not h.encoder.startswith(("convnext", "swinv2")))
+                and (h.network is not None or not family_of(h.encoder).maskable)
             ),
-            "only ConvNeXt and SwinV2 learn from masked scans",
+            f"only {_MASKABLE} learn from masked scans",
             "choose an encoder convnext_* or swinv2_*, without network",
         ),
         Rule(

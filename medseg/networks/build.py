@@ -8,20 +8,19 @@ from typing import Protocol, runtime_checkable
 from pydantic import Field, JsonValue
 from torch import nn
 
+from medseg.families import is_small
 from medseg.networks.decoder import Decoder, FirstMap
 from medseg.networks.encoders import convnext, gmlp, repmlp, repmlpnet, resmlp, swin_mlp, swinv2
 from medseg.networks.encoders.pyramid import Levels, Savers
 from medseg.networks.layers.nd import CONVOLUTIONS
-from medseg.networks.layers.windows import window_sizes
 from medseg.networks.point_rend import PointRendHead
 from medseg.networks.reference.names import reference_network
 from medseg.networks.reference.network import Planned
 from medseg.networks.segmenter import DenseHead, DetailStem, Encoder, Head, Segmenter
-from medseg.plan.topology import is_small
+from medseg.plan.topology import attention_window, mixing_window
 from medseg.records import Frozen
 
 _DETAIL_CHANNELS = 16
-_MIXED_TOKENS = 64
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     name: partial(build, size=size)
@@ -98,22 +97,9 @@ def levels(plan: Architecture) -> Levels:
         for strides in bare.strides
     ]
     return bare._replace(
-        windows=tuple(map(_attention_window, maps, plan.kernels)),
-        mixers=tuple(map(_mixing_window, plan.kernels)),
+        windows=tuple(map(attention_window, maps, plan.kernels)),
+        mixers=tuple(map(mixing_window, plan.kernels)),
     )
-
-
-def _attention_window(size: Sequence[int], kernel: Sequence[int]) -> tuple[int, ...]:
-    """As wide as the kernels the plan made; in 2D the papers' 8 for their 7."""
-    wider = int(len(size) == 2)
-    return window_sizes(size, [width if width == 1 else width + wider for width in kernel])
-
-
-def _mixing_window(kernel: Sequence[int]) -> tuple[int, ...]:
-    """64 tokens, shared out over the axes that mix at all: 8x8, 4x4x4, 1x8x8."""
-    mixing = sum(width > 1 for width in kernel)
-    side = round(_MIXED_TOKENS ** (1 / max(mixing, 1)))
-    return tuple(side if width > 1 else 1 for width in kernel)
 
 
 class NetworkChoice(Frozen):

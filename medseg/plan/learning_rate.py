@@ -4,12 +4,11 @@ Rates of ours are measured (docs/encoders.md); those of others, and of the paper
 authors' own for dense prediction, at a batch of a few patches.
 """
 
+from medseg.families import family_of, is_small
 from medseg.hparams import HParams
-from medseg.plan.topology import is_small
 
 _OURS = 4e-3
 _USUAL = 1e-3
-_LARGE = ("_large", "_xlarge", "_huge", "_giant", "_big24", "_l")
 _OTHERS = {
     "swinunetr": (8e-4, "Swin UNETR's, arXiv:2201.01266"),
     "unetr": (1e-4, "UNETR's, arXiv:2103.10504"),
@@ -18,14 +17,6 @@ _OTHERS = {
     "miniseg": (1e-3, "MiniSeg's, arXiv:2004.09750"),
 }
 """Networks of others: part of the name -> peak rate of Adam or AdamW, and whose it is."""
-_FINE_TUNED = {
-    "convnext": (1e-4, "ConvNeXt's with UPerNet, arXiv:2201.03545"),
-    "swinv2": (6e-5, "Swin's with UPerNet, arXiv:2103.14030"),
-}
-_FROM_SCRATCH = {
-    "convnext": (1e-3, "MedNeXt's, arXiv:2303.09975"),
-    "swinv2": (8e-4, "Swin UNETR's, arXiv:2201.01266"),
-}
 _STAGE = 0.9
 
 
@@ -37,11 +28,11 @@ def choose_learning_rate(hparams: HParams) -> tuple[float, str]:
         return _of_others(hparams.network)
     if is_small(hparams.encoder):
         return _OURS, "measured for encoders of this size"
-    family = hparams.encoder.partition("_")[0]
-    if hparams.pretrained is not None and family in _FINE_TUNED:
-        return _FINE_TUNED[family]
-    rate, source = _FROM_SCRATCH.get(family, _FROM_SCRATCH["swinv2"])
-    if hparams.encoder.endswith(_LARGE):
+    family = family_of(hparams.encoder)
+    if hparams.pretrained is not None and family.fine_tuned is not None:
+        return family.fine_tuned
+    rate, source = family.from_scratch
+    if hparams.encoder in family.large:
         return rate / 2, f"half of {source}, since the encoder is large"
     return rate, source
 

@@ -1,4 +1,6 @@
-"""How an encoder steps down the scales, axis by axis. A thin axis is a value here, never a case.
+"""How an encoder steps down the scales, axis by axis: strides, kernels and windows.
+
+A thin axis is a value here, never a case.
 
 Resolution is halved in rounds: the first ones make up the stem, each later one a stage. In each
 round an axis is halved if its voxels are not much coarser than the round's scale and enough remain.
@@ -9,26 +11,11 @@ from itertools import pairwise
 from math import ceil, prod
 from typing import NamedTuple
 
+from medseg.families import Recipe, family_of
+
+_MIXED_TOKENS = 64
 COARSE = 2.5
 """An axis waits while its voxels are over so many times coarser than the round's scale."""
-
-
-class Recipe(NamedTuple):
-    """What an encoder wants where every axis is alike.
-
-    Attributes:
-        stem_rounds: Halvings in the stem.
-        min_stages: Stages it has at least, and `max_stages` where the patch is large enough.
-        kernel: Width of the depthwise convolutions.
-        min_tokens: Halving never leaves an axis fewer tokens, before the patch is padded to whole
-            ones.
-    """
-
-    stem_rounds: int
-    min_stages: int
-    max_stages: int
-    kernel: int
-    min_tokens: float = 3.5
 
 
 class Topology(NamedTuple):
@@ -47,23 +34,19 @@ class Topology(NamedTuple):
         return tuple(totals)
 
 
-def is_small(encoder: str) -> bool:
-    """Whether an encoder of that name is one of ours, made for a CPU, and not of a paper."""
-    return encoder.endswith(("_micro", "_mini"))
-
-
 REFERENCE = Recipe(0, 4, 6, 3, min_tokens=4)
 """What networks of others want, if they can be told: nnU-Net's levels, from full resolution on."""
 
 
 def recipe(encoder: str, *, pretrained: bool = False) -> Recipe:
-    """What the encoder of that name wants: the paper's own values for the paper's sizes.
+    """What the encoder of that name wants.
 
     Pretrained weights expect the strides they were trained with, so small maps do not end those.
     """
-    if is_small(encoder):
-        return Recipe(1, 3, 4, 5)
-    return Recipe(2, 4, 4, 7, min_tokens=1) if pretrained else Recipe(2, 4, 4, 7)
+    family = family_of(encoder)
+    if encoder in family.small:
+        return family.ours
+    return family.papers._replace(min_tokens=1) if pretrained else family.papers
 
 
 def topology(size: Sequence[int], spacing_mm: Sequence[float], wants: Recipe) -> Topology:
@@ -114,3 +97,32 @@ class _Grid(NamedTuple):
             odd = 2 * round((reach - 1) / 2) + 1
             widths.append(max(1, min(odd, 2 * ceil(n / total) - 1)))
         return tuple(widths)
+
+
+def attention_window(size: Sequence[int], kernel: Sequence[int]) -> tuple[int, ...]:
+    """As wide as the kernels, in 2D the papers' 8 for their 7; and such that little is padded.
+
+    Args:
+        size: Tokens of the stage's map per axis, for a patch.
+        kernel: Of the stage; an axis with 1 is kept to itself.
+    """
+    wider = int(len(size) == 2)
+    return tuple(
+        _window(length, width if width == 1 else width + wider)
+        for length, width in zip(size, kernel, strict=True)
+    )
+
+
+def _window(length: int, most: int) -> int:
+    """The width up to `most` that covers an axis with the least padding."""
+    if length <= most:
+        return length
+    widths = range(most, most // 2, -1)
+    return min(widths, key=lambda width: -(-length // width) * width)
+
+
+def mixing_window(kernel: Sequence[int]) -> tuple[int, ...]:
+    """64 tokens, shared out over the axes that mix at all: 8x8, 4x4x4, 1x8x8."""
+    mixing = sum(width > 1 for width in kernel)
+    side = round(_MIXED_TOKENS ** (1 / max(mixing, 1)))
+    return tuple(side if width > 1 else 1 for width in kernel)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import lightning
 
+from medseg.families import family_of
 from medseg.hparams import HParams
 from medseg.networks.build import Architecture, NetworkChoice, build_network
 from medseg.networks.encoders.pyramid import Pyramid, Savers
@@ -68,7 +69,7 @@ def _warn_of_ignored(hparams: HParams, progress: Progress) -> None:
         which = ", ".join(f"{name} = {value}" for name, value in ignored.items())
         verb = "is" if len(ignored) == 1 else "are"
         progress.warn(f"{which} {verb} ignored: network = {hparams.network} is built")
-    elif hparams.attention_chunks > 1 and not hparams.encoder.startswith("swinv2"):
+    elif hparams.attention_chunks > 1 and not family_of(hparams.encoder).chunked:
         progress.warn(f"attention_chunks is ignored: {hparams.encoder} has no attention in windows")
 
 
@@ -90,7 +91,7 @@ def _weights(path: Path) -> Path:
     if run.encoder.is_file():
         return run.encoder
     card = load_model(run.model)[1] if run.model.is_file() else None
-    folded = card is not None and card.network.encoder.startswith("repmlp")
+    folded = card is not None and family_of(card.network.encoder).foldable
     return run.checkpoint if folded or card is None else run.model
 
 

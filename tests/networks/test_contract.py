@@ -9,8 +9,8 @@ import torch
 from networks.fill import fill
 from plans import plan_for_tests
 
+from medseg.families import is_small
 from medseg.networks.build import ENCODERS, HEADS, build_segmenter
-from medseg.plan.topology import is_small
 
 SIZE = (32, 16, 16)
 FAMILIES = (

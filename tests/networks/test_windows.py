@@ -8,7 +8,6 @@ from medseg.networks.layers.windows import (
     merge_neighbours,
     pad_tokens,
     split_windows,
-    window_sizes,
 )
 
 SIZE, WINDOW = (6, 8, 10), (3, 2, 5)
@@ -59,8 +58,3 @@ def test_neighbours_are_merged_in_the_order_of_the_papers_code():
     assert torch.equal(merge_neighbours(x, (1, 2)), torch.cat([x[:, :, 0::2], x[:, :, 1::2]], -1))
     assert torch.equal(merge_neighbours(x, (1, 1)), x)
     assert torch.equal(merge_neighbours(x[:, None], (1, 2, 2))[:, 0], torch.cat(corners, -1))
-
-
-def test_windows_waste_little():
-    assert window_sizes((5, 10, 14), (8, 8, 8)) == (5, 5, 7)
-    assert window_sizes((16, 28, 3), (8, 7, 1)) == (8, 7, 1)

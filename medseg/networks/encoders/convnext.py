@@ -6,13 +6,10 @@ sizes are ours: their layer scale starts at 1, because they are shallow and trai
 
 from typing import NamedTuple
 
-from medseg.networks.encoders.pyramid import (
-    Levels,
-    Pyramid,
-    Savers,
-    convolutional_steps,
-    drop_path_rates,
-)
+from torch import nn
+
+from medseg.networks.encoders.builder import Builder, Stage
+from medseg.networks.encoders.steps import convolutional_steps
 from medseg.networks.layers.convnext_block import ConvNeXtBlock
 
 
@@ -43,33 +40,11 @@ SIZES = {
 }
 
 
-def convnext(
-    in_channels: int,
-    size: ConvNeXtSize,
-    levels: Levels,
-    drop_path: float = 0.0,
-    savers: Savers = Savers(),
-) -> Pyramid:
-    """Build a ConvNeXt.
+def _blocks(size: ConvNeXtSize, stage: Stage) -> list[nn.Module]:
+    return [
+        ConvNeXtBlock(stage.channels, stage.kernel, rate, size.expansion, size.scale)
+        for rate in stage.drop_paths
+    ]
 
-    Args:
-        in_channels: Channels of the image.
-        size: Depths and widths; stages beyond the plan's are left away.
-        levels: Strides and kernels.
-        drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-        savers: Ways to train in less memory.
-    """
-    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
-    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-    stem, merges = convolutional_steps(in_channels, channels, levels.steps)
-    return Pyramid(
-        stem,
-        merges,
-        (
-            [ConvNeXtBlock(width, kernel, rate, size.expansion, size.scale) for rate in stage]
-            for width, kernel, stage in zip(channels, levels.kernels, rates, strict=True)
-        ),
-        channels,
-        levels.strides,
-        checkpointing=savers.checkpointing,
-    )
+
+convnext = Builder(convolutional_steps, _blocks)

@@ -11,8 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from medseg.networks.layers.batch_norm import still_statistics
-from medseg.networks.layers.nd import channels_last, patch_convolution
-from medseg.networks.layers.norm import ChannelNorm
+from medseg.networks.layers.nd import channels_last
 from medseg.networks.layers.window_attention import WindowAttention
 from medseg.types import Images, Maps
 
@@ -50,33 +49,6 @@ class Savers(NamedTuple):
 
     checkpointing: bool = False
     attention_chunks: int = 1
-
-
-def drop_path_rates(depths: Sequence[int], last: float) -> list[list[float]]:
-    """Rates that grow linearly over all blocks from 0 to `last`, dealt to their stages."""
-    most = max(sum(depths) - 1, 1)
-    rates = iter(last * block / most for block in range(sum(depths)))
-    return [[next(rates) for _ in range(depth)] for depth in depths]
-
-
-def convolutional_steps(
-    in_channels: int, channels: Sequence[int], steps: Sequence[Sequence[int]]
-) -> tuple[nn.Module, list[nn.Module]]:
-    """ConvNeXt's stem, and its ways from one stage to the next.
-
-    Args:
-        in_channels: Channels of the image.
-        channels: Of each stage.
-        steps: Stride into each stage, per axis.
-    """
-    stem = nn.Sequential(
-        patch_convolution(in_channels, channels[0], steps[0]), ChannelNorm(channels[0])
-    )
-    merges = [
-        nn.Sequential(ChannelNorm(before), patch_convolution(before, after, step))
-        for before, after, step in zip(channels[:-1], channels[1:], steps[1:], strict=True)
-    ]
-    return stem, list[nn.Module](merges)
 
 
 class Pyramid(nn.Module):

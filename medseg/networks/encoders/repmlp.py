@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
+from medseg.networks.encoders.builder import Builder, Stage
 from medseg.networks.layers.repmlp_block import (
     bottleneck,
     conv_norm,
@@ -46,60 +46,39 @@ SIZES = {
 }
 
 
-def repmlp_resnet(
-    in_channels: int,
-    size: RepMLPSize,
-    levels: Levels,
-    drop_path: float = 0.0,
-    savers: Savers = Savers(),
-) -> Pyramid:
-    """Build a ResNet with RepMLP.
-
-    Args:
-        in_channels: Channels of the image.
-        size: Depths and widths; stages beyond the plan's are left away.
-        levels: Strides, kernels and windows.
-        drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-        savers: Ways to train in less memory.
-    """
-    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
-    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-    kernels = [[min(width, 3) for width in kernel] for kernel in levels.kernels]
-    width = channels[0] // _STEM_SHARE
-    # The first stage keeps the stem's resolution; its first block only widens.
-    no_strides = [1] * len(levels.steps[0])
-    starts = [
-        bottleneck(before, after, kernel, step, drop_paths[0])
-        for before, after, kernel, step, drop_paths in zip(
-            (width, *channels),
+def _steps(in_channels: int, stages: Sequence[Stage]) -> tuple[nn.Module, list[nn.Module]]:
+    """Into each stage its strided block; the first one keeps the stem's resolution, and widens."""
+    width = stages[0].channels // _STEM_SHARE
+    before = (width, *(stage.channels for stage in stages))
+    starts: list[nn.Module] = [
+        bottleneck(
             channels,
-            kernels,
-            (no_strides, *levels.steps[1:]),
-            rates,
-            strict=False,
+            stage.channels,
+            _narrow(stage.kernel),
+            stage.step if stage.number else [1] * len(stage.step),
+            stage.drop_paths[0],
         )
+        for channels, stage in zip(before, stages, strict=False)
+    ]
+    stem = _stem(in_channels, width, stages[0].step, stages[0].kernel)
+    return nn.Sequential(*stem, starts[0]), starts[1:]
+
+
+def _blocks(size: RepMLPSize, stage: Stage) -> list[nn.Module]:
+    channels, kernel, window = stage.channels, _narrow(stage.kernel), stage.mixer
+    rates = stage.drop_paths[1:]
+    if stage.number not in _REDUCTIONS:
+        return [bottleneck(channels, channels, kernel, drop_path=rate) for rate in rates]
+    if size.kind == "light":
+        return [repmlp_light(channels, window, size.groups, rate) for rate in rates]
+    reduction = _REDUCTIONS[stage.number]
+    return [
+        repmlp_bottleneck(channels, reduction, kernel, window, size.groups, rate) for rate in rates
     ]
 
-    def stage(number: int) -> list[nn.Module]:
-        channel, kernel, window = channels[number], kernels[number], levels.mixers[number]
-        later = rates[number][1:]
-        if number not in _REDUCTIONS:
-            return [bottleneck(channel, channel, kernel, drop_path=rate) for rate in later]
-        if size.kind == "light":
-            return [repmlp_light(channel, window, size.groups, rate) for rate in later]
-        return [
-            repmlp_bottleneck(channel, _REDUCTIONS[number], kernel, window, size.groups, rate)
-            for rate in later
-        ]
 
-    return Pyramid(
-        nn.Sequential(*_stem(in_channels, width, levels.steps[0], levels.kernels[0]), starts[0]),
-        starts[1:],
-        map(stage, range(len(channels))),
-        channels,
-        levels.strides,
-        checkpointing=savers.checkpointing,
-    )
+def _narrow(kernel: Sequence[int]) -> list[int]:
+    return [min(width, 3) for width in kernel]
 
 
 def _stem(
@@ -114,3 +93,6 @@ def _stem(
         padding = tuple(width // 2 for width in widths)
         layers.append(_POOLS[len(rest)](widths, tuple(rest), padding))
     return layers
+
+
+repmlp_resnet = Builder(_steps, _blocks)

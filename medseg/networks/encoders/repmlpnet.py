@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
+from medseg.networks.encoders.builder import Builder, Stage
 from medseg.networks.layers.batch_norm import ConvNorm
 from medseg.networks.layers.nd import patch_convolution
 from medseg.networks.layers.repmlpnet_unit import RepMLPNetUnit
@@ -38,45 +38,23 @@ SIZES = {
 }
 
 
-def repmlpnet(
-    in_channels: int,
-    size: RepMLPNetSize,
-    levels: Levels,
-    drop_path: float = 0.0,
-    savers: Savers = Savers(),
-) -> Pyramid:
-    """Build a RepMLPNet.
-
-    Args:
-        in_channels: Channels of the image.
-        size: Depths and widths; stages beyond the plan's are left away.
-        levels: Strides and windows.
-        drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-        savers: Ways to train in less memory.
-    """
-    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
-    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-
-    def stage(
-        width: int, window: Sequence[int], sets: int, drop_paths: Sequence[float]
-    ) -> list[nn.Module]:
-        return [
-            RepMLPNetUnit(width, window, sets, dilated=index % 2 == 1, drop_path=rate)
-            for index, rate in enumerate(drop_paths)
-        ]
-
-    stem, *merges = map(_embedding, (in_channels, *channels), channels, levels.steps)
-    return Pyramid(
-        stem,
-        merges,
-        map(stage, channels, levels.mixers, size.sets, rates),
-        channels,
-        levels.strides,
-        checkpointing=savers.checkpointing,
-    )
+def _steps(in_channels: int, stages: Sequence[Stage]) -> tuple[nn.Module, list[nn.Module]]:
+    before = (in_channels, *(stage.channels for stage in stages))
+    stem, *merges = map(_embedding, before, stages)
+    return stem, merges
 
 
-def _embedding(before: int, after: int, step: Sequence[int]) -> nn.Module:
-    return nn.Sequential(
-        ConvNorm(patch_convolution(before, after, step, bias=False)), nn.ReLU(inplace=True)
-    )
+def _embedding(before: int, stage: Stage) -> nn.Module:
+    convolution = patch_convolution(before, stage.channels, stage.step, bias=False)
+    return nn.Sequential(ConvNorm(convolution), nn.ReLU(inplace=True))
+
+
+def _blocks(size: RepMLPNetSize, stage: Stage) -> list[nn.Module]:
+    sets = size.sets[stage.number]
+    return [
+        RepMLPNetUnit(stage.channels, stage.mixer, sets, dilated=index % 2 == 1, drop_path=rate)
+        for index, rate in enumerate(stage.drop_paths)
+    ]
+
+
+repmlpnet = Builder(_steps, _blocks)

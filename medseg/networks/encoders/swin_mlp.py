@@ -4,15 +4,13 @@ Liu et al., Swin-Transformer repository, models/swin_mlp.py. Differs: windows, s
 are set per axis. The mini size is ours.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from torch import nn
 
-from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
-from medseg.networks.layers.nd import patch_convolution
-from medseg.networks.layers.norm import ChannelNorm
-from medseg.networks.layers.patch_merging import PatchMerging
+from medseg.networks.encoders.builder import Builder, Stage
+from medseg.networks.encoders.steps import merging_steps
 from medseg.networks.layers.swin_mlp_block import SwinMLPBlock
 
 
@@ -39,45 +37,12 @@ SIZES = {
 }
 
 
-def swin_mlp(
-    in_channels: int,
-    size: SwinMLPSize,
-    levels: Levels,
-    drop_path: float = 0.0,
-    savers: Savers = Savers(),
-) -> Pyramid:
-    """Build a Swin MLP.
+def _blocks(size: SwinMLPSize, stage: Stage) -> list[nn.Module]:
+    heads = max(size.channels // size.channels_per_head, 1) * 2**stage.number
+    return [
+        SwinMLPBlock(stage.channels, heads, stage.mixer, shifted=index % 2 == 1, drop_path=rate)
+        for index, rate in enumerate(stage.drop_paths)
+    ]
 
-    Args:
-        in_channels: Channels of the image.
-        size: Depths and widths; stages beyond the plan's are left away.
-        levels: Strides and windows.
-        drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-        savers: Ways to train in less memory.
-    """
-    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
-    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-    first, *steps = levels.steps
-    stem = nn.Sequential(
-        patch_convolution(in_channels, channels[0], first), ChannelNorm(channels[0], eps=1e-5)
-    )
-    first_heads = max(size.channels // size.channels_per_head, 1)
 
-    def stage(width: int, window: Sequence[int], drop_paths: Sequence[float]) -> list[nn.Module]:
-        heads = first_heads * (width // size.channels)
-        return [
-            SwinMLPBlock(width, heads, window, shifted=index % 2 == 1, drop_path=rate)
-            for index, rate in enumerate(drop_paths)
-        ]
-
-    return Pyramid(
-        stem,
-        (
-            PatchMerging(before, step, norm_first=True)
-            for before, step in zip(channels[:-1], steps, strict=True)
-        ),
-        map(stage, channels, levels.mixers, rates),
-        channels,
-        levels.strides,
-        checkpointing=savers.checkpointing,
-    )
+swin_mlp = Builder(partial(merging_steps, norm_first=True), _blocks)

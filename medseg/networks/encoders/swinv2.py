@@ -5,15 +5,14 @@ paper does not give, are chosen for 32 channels a head. The published configurat
 2.6 billion parameters, not the 3.0 billion that the paper quotes. The mini size is ours.
 """
 
-from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from torch import nn
 
-from medseg.networks.encoders.pyramid import Levels, Pyramid, Savers, drop_path_rates
-from medseg.networks.layers.nd import patch_convolution
+from medseg.networks.encoders.builder import Builder, Stage
+from medseg.networks.encoders.steps import merging_steps
 from medseg.networks.layers.norm import ChannelNorm
-from medseg.networks.layers.patch_merging import PatchMerging
 from medseg.networks.layers.swinv2_block import SwinV2Block
 
 _BLOCKS_PER_NORM = 6
@@ -48,58 +47,22 @@ SIZES = {
 }
 
 
-def swinv2(
-    in_channels: int,
-    size: SwinV2Size,
-    levels: Levels,
-    drop_path: float = 0.0,
-    savers: Savers = Savers(),
-) -> Pyramid:
-    """Build a SwinV2.
-
-    Args:
-        in_channels: Channels of the image.
-        size: Depths and widths; stages beyond the plan's are left away.
-        levels: Strides and windows.
-        drop_path: Rate of the last block; it grows linearly from 0 over the blocks.
-        savers: Ways to train in less memory.
-    """
-    channels = tuple(size.channels * 2**stage for stage in range(len(levels.steps)))
-    rates = drop_path_rates(size.depths[: len(channels)], drop_path)
-    stem, *steps = levels.steps
-    return Pyramid(
-        nn.Sequential(
-            patch_convolution(in_channels, channels[0], stem), ChannelNorm(channels[0], eps=1e-5)
-        ),
-        (
-            PatchMerging(before, step, norm_first=False)
-            for before, step in zip(channels[:-1], steps, strict=True)
-        ),
-        (
-            _stage(width, size, window, stage, savers.attention_chunks)
-            for width, window, stage in zip(channels, levels.windows, rates, strict=True)
-        ),
-        channels,
-        levels.strides,
-        checkpointing=savers.checkpointing,
-    )
-
-
-def _stage(
-    channels: int, size: SwinV2Size, window: Sequence[int], rates: Sequence[float], chunks: int
-) -> list[nn.Module]:
+def _blocks(size: SwinV2Size, stage: Stage) -> list[nn.Module]:
     blocks: list[nn.Module] = []
-    for index, rate in enumerate(rates):
+    for index, rate in enumerate(stage.drop_paths):
         block = SwinV2Block(
-            channels,
-            max(channels // size.channels_per_head, 1),
-            window,
+            stage.channels,
+            max(stage.channels // size.channels_per_head, 1),
+            stage.window,
             shifted=index % 2 == 1,
             drop_path=rate,
-            chunks=chunks,
+            chunks=stage.attention_chunks,
             scale=size.scale,
         )
         blocks.append(block)
         if size.main_norms and (index + 1) % _BLOCKS_PER_NORM == 0:
-            blocks.append(ChannelNorm(channels, eps=1e-5))
+            blocks.append(ChannelNorm(stage.channels, eps=1e-5))
     return blocks
+
+
+swinv2 = Builder(partial(merging_steps, norm_first=False), _blocks)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from medseg.networks.layers.depthwise import DepthwiseConv
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import expand_and_project, feed_forward
 from medseg.types import Images
 
 
@@ -35,13 +35,12 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.depthwise = DepthwiseConv(channels, kernel)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
-        self.expand = nn.Linear(channels, expansion * channels)
-        self.project = nn.Linear(expansion * channels, channels)
+        self.expand, self.project = expand_and_project(channels, expansion)
         self.scale = nn.Parameter(torch.full((channels,), scale))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Images) -> Images:
         """Transform."""
         tokens = self.norm(self.depthwise(x).movedim(1, -1))
-        tokens = self.project(F.gelu(self.expand(tokens))) * self.scale
+        tokens = feed_forward(tokens, self.expand, self.project, self.scale)
         return x + self.drop_path(tokens).movedim(-1, 1)

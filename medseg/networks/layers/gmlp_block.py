@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import feed_forward
 from medseg.networks.layers.token_mixing import TokenMixing
 from medseg.networks.layers.windows import in_windows, pad_tokens, split_windows
 from medseg.types import Images
@@ -120,5 +121,7 @@ class GMLPBlock(nn.Module):
         """Transform."""
         tokens = self.norm(x.movedim(1, -1))
         added = None if self.attention is None else self.attention(tokens)
-        tokens = self.project(self.gate(F.gelu(self.expand(tokens)), added))
-        return x + self.drop_path(tokens).movedim(-1, 1)
+        gated = feed_forward(
+            tokens, self.expand, lambda hidden: self.project(self.gate(hidden, added))
+        )
+        return x + self.drop_path(gated).movedim(-1, 1)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from medseg.networks.layers.batch_norm import BatchNorm, LinearNorm, TokenBatchNorm
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import feed_forward
 from medseg.networks.layers.folding import convolution_matrix, local_widths, random_kernel
 from medseg.networks.layers.token_mixing import TokenMixing
 from medseg.networks.layers.windows import in_windows
@@ -122,7 +123,7 @@ class RepMLPNetUnit(nn.Module):
         normed = self.mixing_norm(tokens)
         mixed = self.mixing(normed) * self._gate(normed)
         tokens = tokens + self.drop_path(mixed)
-        mlp = self.project(F.gelu(self.expand(self.mlp_norm(tokens))))
+        mlp = feed_forward(self.mlp_norm(tokens), self.expand, self.project)
         return (tokens + self.drop_path(mlp)).movedim(-1, 1)
 
     def _gate(self, tokens: Tensor) -> Tensor:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from medseg.networks.layers.affine import Affine
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import expand_and_project, feed_forward
 from medseg.networks.layers.token_mixing import TokenMixing
 from medseg.types import Images
-
-_EXPANSION = 4
 
 
 class ResMLPBlock(nn.Module):
@@ -41,8 +39,7 @@ class ResMLPBlock(nn.Module):
         self.mixing = TokenMixing(window, dilated=dilated)
         self.mixing_scale = nn.Parameter(torch.full((channels,), scale))
         self.mlp_affine = Affine(channels)
-        self.expand = nn.Linear(channels, _EXPANSION * channels)
-        self.project = nn.Linear(_EXPANSION * channels, channels)
+        self.expand, self.project = expand_and_project(channels)
         self.mlp_scale = nn.Parameter(torch.full((channels,), scale))
         self.drop_path = DropPath(drop_path)
 
@@ -51,5 +48,5 @@ class ResMLPBlock(nn.Module):
         tokens = x.movedim(1, -1)
         mixed = self.mixing(self.mixing_affine(tokens)) * self.mixing_scale
         tokens = tokens + self.drop_path(mixed)
-        mlp = self.project(F.gelu(self.expand(self.mlp_affine(tokens)))) * self.mlp_scale
+        mlp = feed_forward(self.mlp_affine(tokens), self.expand, self.project, self.mlp_scale)
         return (tokens + self.drop_path(mlp)).movedim(-1, 1)

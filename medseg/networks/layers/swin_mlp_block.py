@@ -6,13 +6,11 @@ Liu et al., Swin-Transformer repository, models/swin_mlp.py.
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn import functional as F
 
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import expand_and_project, feed_forward
 from medseg.networks.layers.token_mixing import TokenMixing
 from medseg.types import Images
-
-_EXPANSION = 4
 
 
 class SwinMLPBlock(nn.Module):
@@ -41,13 +39,12 @@ class SwinMLPBlock(nn.Module):
         self.mixing_norm = nn.LayerNorm(channels)
         self.mixing = TokenMixing(window, heads, shifted=shifted)
         self.mlp_norm = nn.LayerNorm(channels)
-        self.expand = nn.Linear(channels, _EXPANSION * channels)
-        self.project = nn.Linear(_EXPANSION * channels, channels)
+        self.expand, self.project = expand_and_project(channels)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Images) -> Images:
         """Transform."""
         tokens = x.movedim(1, -1)
         tokens = tokens + self.drop_path(self.mixing(self.mixing_norm(tokens)))
-        mlp = self.project(F.gelu(self.expand(self.mlp_norm(tokens))))
+        mlp = feed_forward(self.mlp_norm(tokens), self.expand, self.project)
         return (tokens + self.drop_path(mlp)).movedim(-1, 1)

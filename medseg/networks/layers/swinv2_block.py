@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 
 from torch import nn
-from torch.nn import functional as F
 
 from medseg.networks.layers.drop_path import DropPath
+from medseg.networks.layers.feed_forward import expand_and_project, feed_forward
 from medseg.networks.layers.window_attention import WindowAttention
 from medseg.types import Images
-
-_EXPANSION = 4
 
 
 class SwinV2Block(nn.Module):
@@ -41,8 +39,7 @@ class SwinV2Block(nn.Module):
         super().__init__()
         self.attention = WindowAttention(channels, heads, window, shifted=shifted, chunks=chunks)
         self.attention_norm = nn.LayerNorm(channels)
-        self.expand = nn.Linear(channels, _EXPANSION * channels)
-        self.project = nn.Linear(_EXPANSION * channels, channels)
+        self.expand, self.project = expand_and_project(channels)
         self.mlp_norm = nn.LayerNorm(channels)
         self.drop_path = DropPath(drop_path)
         for norm in (self.attention_norm, self.mlp_norm):
@@ -52,5 +49,5 @@ class SwinV2Block(nn.Module):
         """Transform."""
         tokens = x.movedim(1, -1)
         tokens = tokens + self.drop_path(self.attention_norm(self.attention(tokens)))
-        mlp = self.project(F.gelu(self.expand(tokens)))
+        mlp = feed_forward(tokens, self.expand, self.project)
         return (tokens + self.drop_path(self.mlp_norm(mlp))).movedim(-1, 1)

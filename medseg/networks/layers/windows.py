@@ -129,20 +129,3 @@ def merge_neighbours(x: Tensor, strides: Sequence[int]) -> Tensor:
     outer, inner = _axes(dim, dilated=False)
     x = x.permute(0, *outer, *reversed(inner), 2 * dim + 1)
     return x.reshape(batch, *counts, prod(strides) * channels)
-
-
-def window_sizes(size: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
-    """Windows that cover a map with little padding.
-
-    Args:
-        size: Tokens of the map per axis.
-        reach: Largest window per axis; 1 keeps an axis to itself.
-    """
-    return tuple(_window(length, most) for length, most in zip(size, reach, strict=True))
-
-
-def _window(length: int, most: int) -> int:
-    if length <= most:
-        return length
-    widths = range(most, most // 2, -1)
-    return min(widths, key=lambda width: -(-length // width) * width)
