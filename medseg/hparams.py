@@ -59,6 +59,7 @@ LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_label_values)]
 Device = Annotated[str, AfterValidator(_known_device)]
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all", "none"], BeforeValidator(_known_fold)]
 Tta = Literal["none", "mirror"]
+MissingMasks = Literal["refuse", "empty", "unannotated"]
 ConvNeXtName = Literal[
     "convnext_micro", "convnext_mini", "convnext_tiny", "convnext_small", "convnext_base",
     "convnext_large", "convnext_xlarge",
@@ -137,7 +138,7 @@ class HParams(Settings):
     task: Literal["multiclass", "multilabel"] | None = None
     """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
     None: found out."""
-    missing_masks: Literal["refuse", "empty", "unannotated"] = "refuse"
+    missing_masks: MissingMasks = "refuse"
     """Where each class has a mask file and a case has none of it. refuse: leave the case out.
     empty: the class is absent there. unannotated: nobody looked for it, so it may be there."""
     annotated: Path | None = None
