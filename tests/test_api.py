@@ -156,7 +156,9 @@ def test_what_cannot_be_used_is_said_in_one_line(run, given, options, what):
 
 
 def test_a_folder_of_several_scans_is_no_scan(run, here):
-    with pytest.raises(MedsegError, match=r"4 scans were found there \(c0, c1, c2, ...\); name one"):
+    with pytest.raises(
+        MedsegError, match=r"4 scans were found there \(c0, c1, c2, ...\); name one"
+    ):
         load_model(run)(here / "data" / "images")
 
 

@@ -63,6 +63,8 @@ class CaseFacts(Frozen):
         label_values: Value in the file -> voxels, per label layer; nothing if unlabelled.
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         overlap: Whether a voxel is marked in more than one layer.
+        marked: Voxels that are marked in any layer.
+        common: Voxels that are marked in every layer.
         ignored: Voxels that nobody annotated, of all layers; they are in no other count.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
         textures: How the values of a layer lie beside each other, per label layer; nothing for
@@ -87,6 +89,8 @@ class CaseFacts(Frozen):
     textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
+    marked: int = 0
+    common: int = 0
 
     @property
     def flat(self) -> bool:
@@ -136,6 +140,8 @@ def case_facts(
         box_start=start,
         ignored=found.ignored,
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
+        marked=marked,
+        common=found.common,
     )
 
 
@@ -143,6 +149,7 @@ class _Label(NamedTuple):
     """Where any layer marks something, (*size), whether two do at one place; layer by layer."""
 
     marked: npt.NDArray[np.bool_]
+    common: int
     overlap: bool
     values: tuple[dict[int, int], ...]
     extents: tuple[dict[int, Box], ...]
@@ -156,13 +163,17 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
     values: list[dict[int, int]] = []
     extents: list[dict[int, Box]] = []
     textures: list[dict[int, Texture]] = []
-    for layer in layers:
-        for plane, target in zip(layer, marked, strict=True):
+    in_all = marked
+    for number, layer in enumerate(layers):
+        in_all = marked.copy() if number == 1 else in_all
+        for plane, target, common in zip(layer, marked, in_all, strict=True):
             here = plane != 0
             if ignore_label is not None:
                 here &= plane != ignore_label
             overlap = overlap or bool((here & target).any())
             target |= here
+            if number:
+                common &= here
         values.append(_voxels_per_value(layer))
         extents.append(_extents(layer, values[-1]))
         textures.append(texture(layer) if len(values[-1]) > _PLAIN else {})
@@ -170,7 +181,8 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
             ignored += values[-1].pop(ignore_label, 0)
             extents[-1].pop(ignore_label, None)
             textures[-1].pop(ignore_label, None)
-    return _Label(marked, overlap, tuple(values), tuple(extents), tuple(textures), ignored)
+    common = int(np.count_nonzero(in_all))
+    return _Label(marked, common, overlap, tuple(values), tuple(extents), tuple(textures), ignored)
 
 
 def _extents(layer: Array, counted: Mapping[int, int]) -> dict[int, Box]:
