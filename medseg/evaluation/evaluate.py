@@ -112,6 +112,9 @@ def evaluate_folders(
         progress.warn(line)
     if not scores:
         _refuse(problems)
+    nowhere = {*scored.references} - {one.class_name for one in scores}
+    if scores and nowhere:
+        progress.warn(f"{', '.join(sorted(nowhere))}: annotated in no case, so without a score")
     if said.strays and classes is None:
         progress.warn(
             f"predictions hold {_some(said.strays)}, which no reference does: counted as"

@@ -270,6 +270,15 @@ def test_what_nobody_looked_for_has_no_score(tmp_path, told, ours):
     assert counts["liver (3)"] == ("3", "0", "0")
 
 
+def test_a_class_that_nobody_looked_for_anywhere_is_said(tmp_path):
+    ours, theirs = masks(tmp_path / "p", SHIFTS), masks(tmp_path / "r")
+    for case in CASES:
+        (theirs / case / "spleen.nii.gz").unlink()
+    told = Told()
+    evaluate_folders(ours, theirs, VALUES, missing_masks="unannotated", progress=told)
+    assert told.said == ["spleen: annotated in no case, so without a score"]
+
+
 def test_a_prediction_must_have_what_was_annotated(tmp_path):
     ours, theirs = masks(tmp_path / "p", SHIFTS), masks(tmp_path / "r")
     (ours / "p2" / "spleen.nii.gz").unlink()
