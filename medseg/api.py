@@ -11,7 +11,7 @@ Nothing is printed unless asked for; what is doubtful about a scan stands in `ma
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from medseg.scans.in_memory import (
     to_nibabel,
     to_sitk,
 )
+from medseg.scans.known import shown
 from medseg.scans.marks import mark
 from medseg.scans.names import safe_names
 from medseg.scans.write import write_label_map
@@ -123,7 +124,7 @@ class Mask:
             of a model with a mask per class (classes, *size) of 0 and 1.
         probabilities: (classes, *size), if asked for.
         classes: Name -> value in `label`; of a model with a mask per class, in their order.
-        warnings: What is doubtful about the scan, a line each.
+        warnings: What is doubtful about the scan, and what of a folder was left out, a line each.
         geometry: Its grid.
     """
 
@@ -218,25 +219,28 @@ class Model:
         """
         files = _files(scan)
         if files:
-            case = self._case(files)
+            case, notes = self._case(files)
             prediction = self._ensemble.predict(case, with_probabilities=probabilities)
-            return self._mask(prediction, case.images[0], rows=False)
+            mask = self._mask(prediction, case.images[0], rows=False)
+            return replace(mask, warnings=(*notes, *mask.warnings))
         plan = self.plan
         subject = subject_of(scan, plan.channels, spacing_mm, world=plan.world)
         prediction = self._ensemble.segment(subject, with_probabilities=probabilities)
         return self._mask(prediction, None, rows=not subject.geometry.world)
 
-    def _case(self, paths: Sequence[str]) -> Case:
+    def _case(self, paths: Sequence[str]) -> tuple[Case, Sequence[str]]:
+        """The case that files or a folder are, and what was left out of the folder, a line each."""
         found = group_inputs(paths, self._rule, self.plan.channels)
         if found.problems:
             raise MedsegError(*found.problems[0])
         if len(found.cases) != 1:
             raise MedsegError(
                 ", ".join(paths),
-                f"{len(found.cases)} scans were found there",
+                f"{len(found.cases)} scans were found there "
+                f"({shown([case.name for case in found.cases])})",
                 "name one; call the model once for each",
             )
-        return found.cases[0]
+        return found.cases[0], found.notes
 
     def _mask(self, prediction: Prediction, like: Path | None, *, rows: bool) -> Mask:
         label, probabilities = prediction.label, prediction.probabilities

@@ -19,7 +19,7 @@ from medseg import __version__
 from medseg.errors import MachineError, MedsegError, SettingsError, Stopped, TrainingError
 from medseg.files import machine_error, whole_file, write_text
 from medseg.flags import parse_flags
-from medseg.hparams import Device, HParams, LabelValue, LabelValues, Overlap, Tta
+from medseg.hparams import Device, HParams, LabelValue, LabelValues, MissingMasks, Overlap, Tta
 from medseg.progress import one_line
 from medseg.quantities import Bytes
 from medseg.settings import Settings
@@ -87,6 +87,13 @@ class EvaluateOptions(Settings):
     references' dataset names, else every value but 0 that a reference holds."""
     ignore_label: LabelValue | None = None
     """Value in the references of voxels that are not scored. None: as their dataset says."""
+    missing_masks: MissingMasks = "refuse"
+    """Where each class has a mask file and a case has none of it. refuse: nothing of the case is
+    scored. empty: the class is absent there. unannotated: nobody looked for it in that reference,
+    so it is not scored there."""
+    annotated: Path | None = None
+    """CSV or JSON table of case and the classes annotated in its reference, such as liver|spleen;
+    others are not scored there. Cases that it does not name have all. None: all cases have."""
 
 
 def main(argv: Sequence[str] | None = None, program: str | None = None) -> int:
@@ -219,6 +226,8 @@ def evaluate(program: str, argv: Sequence[str]) -> int:
         options.tolerance_mm,
         terminal,
         options.ignore_label,
+        options.missing_masks,
+        options.annotated,
     )
     terminal.table(*summary_table(summary))
     for problem in problems:

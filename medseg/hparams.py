@@ -60,6 +60,7 @@ LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_label_values)]
 Device = Annotated[str, AfterValidator(_known_device)]
 Fold = Annotated[Annotated[int, Field(ge=0)] | Literal["all", "none"], BeforeValidator(_known_fold)]
 Tta = Literal["none", "mirror"]
+MissingMasks = Literal["refuse", "empty", "unannotated"]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
 _MASKABLE = " and ".join(family.name for family in FAMILIES if family.maskable)
 
@@ -123,7 +124,7 @@ class HParams(Settings):
     task: Literal["multiclass", "multilabel"] | None = None
     """multiclass: one class per voxel. multilabel: classes may overlap (one mask file per class).
     None: found out."""
-    missing_masks: Literal["refuse", "empty", "unannotated"] = "refuse"
+    missing_masks: MissingMasks = "refuse"
     """Where each class has a mask file and a case has none of it. refuse: leave the case out.
     empty: the class is absent there. unannotated: nobody looked for it, so it may be there."""
     annotated: Path | None = None

@@ -1,5 +1,6 @@
 """What `from medseg import ...` gives."""
 
+import shutil
 import subprocess
 import sys
 
@@ -155,7 +156,9 @@ def test_what_cannot_be_used_is_said_in_one_line(run, given, options, what):
 
 
 def test_a_folder_of_several_scans_is_no_scan(run, here):
-    with pytest.raises(MedsegError, match="4 scans were found there; name one"):
+    with pytest.raises(
+        MedsegError, match=r"4 scans were found there \(c0, c1, c2, ...\); name one"
+    ):
         load_model(run)(here / "data" / "images")
 
 
@@ -186,3 +189,15 @@ def test_the_package_is_light_until_it_is_used():
 def test_a_model_is_loaded_as_the_command_line_would(run, wrong):
     with pytest.raises(MedsegError, match=next(iter(wrong))):
         load_model(run, **wrong)
+
+
+def test_what_a_folder_leaves_out_is_among_the_warnings(run, scan, tmp_path):
+    shutil.copy(scan, tmp_path / "scan.nii.gz")
+    shutil.copy(scan, tmp_path / "scan_seg.nii.gz")
+    model = load_model(run)
+    mask = model(tmp_path)
+    assert [line for line in mask.warnings if "left out 1 file(s)" in line and "scan_seg" in line]
+    assert not any("left out" in line for line in model(tmp_path / "scan.nii.gz").warnings)
+    shutil.copy(scan, tmp_path / "other.nii.gz")
+    with pytest.raises(MedsegError, match=r"2 scans were found there \(other, scan\)"):
+        model(tmp_path)

@@ -1,16 +1,15 @@
 """What a folder of predictions or references holds: label maps, told from scans as in training."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
-
-import numpy as np
 
 from medseg.errors import MachineError, MedsegError, ScanError
 from medseg.scans.case import Case
+from medseg.scans.dataset_json import read_dataset_json
 from medseg.scans.discover import discover
 from medseg.scans.inputs import is_extra, list_images
 from medseg.scans.kinds import looks_like_image
@@ -18,7 +17,6 @@ from medseg.scans.marks import is_ours
 from medseg.scans.names import (
     LABEL_WORDS,
     bare,
-    class_of,
     composed,
     file_stem,
     is_image_folder,
@@ -53,6 +51,14 @@ class Entry(NamedTuple):
     case: Case | None = None
     doubt: tuple[str, ...] = ()
 
+    def masks(self) -> tuple[tuple[str, Path], ...]:
+        """Class and file of each mask that is there; nothing for a label map."""
+        return tuple(
+            (name, path)
+            for name, path in zip(self.classes, self.files, strict=False)
+            if path is not None and self.case is None
+        )
+
 
 class Side(NamedTuple):
     """All of one side.
@@ -64,10 +70,17 @@ class Side(NamedTuple):
         ignore_label: The value of voxels that nobody annotated.
     """
 
-    entries: tuple[Entry, ...]
-    class_names: dict[int, str]
+    entries: tuple[Entry, ...] = ()
+    class_names: Mapping[int, str] = MappingProxyType({})
     regions: Regions | None = None
     ignore_label: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every class that it names, in any way."""
+        masks = (name for entry in self.entries for name in entry.classes)
+        regions = self.regions.values if self.regions else ()
+        return tuple(dict.fromkeys((*self.class_names.values(), *regions, *masks)))
 
 
 def file_entry(path: Path) -> Entry:
@@ -79,7 +92,7 @@ def file_entry(path: Path) -> Entry:
 def reference_side(folder: Path) -> Side | None:
     """The labels of a dataset, in any layout that trains; None for a folder that is none."""
     try:
-        dataset = discover(folder)
+        dataset = discover(folder, missing_masks="empty")  # what that means is for who scores
     except MachineError:
         raise
     except MedsegError:  # no scans with labels: then it is a folder of labels
@@ -98,6 +111,22 @@ def reference_side(folder: Path) -> Side | None:
     single = all(len(case.labels) == 1 for case in dataset.cases)
     named = {value: name for name, value in names.items()} if single else {}
     return Side(tuple(entries), named, dataset.regions, dataset.ignore_label)
+
+
+def described(folder: Path) -> Side:
+    """What a dataset.json beside label maps says of them; that of the folder around `labelsTr` too.
+
+    Raises:
+        MedsegError: If it is broken.
+    """
+    around = [folder.resolve().parent] if is_label_folder(folder.resolve().name) else []
+    for place in (folder, *around):
+        file = place / "dataset.json"
+        if file.is_file():
+            said = read_dataset_json(file)
+            names = {value: name for name, value in (said.class_values or {}).items()}
+            return Side((), names, said.regions, said.ignore_label)
+    return Side()
 
 
 def as_files(folder: Path, paths: Sequence[Path]) -> list[Entry]:
@@ -120,37 +149,6 @@ def as_files(folder: Path, paths: Sequence[Path]) -> list[Entry]:
             name = stem if stems[stem.casefold()] == 1 else "/".join(key)
             entries.append(Entry(name, (path,), (key,), doubt=chosen[path]))
     return entries
-
-
-def as_folders(folder: Path, paths: Sequence[Path]) -> list[Entry]:
-    """Each folder a case, its files one mask per class; files at the top are label maps."""
-    groups: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path in paths:
-        groups[path.parent].append(path)
-    entries = as_files(folder, groups.pop(folder, []))
-    for parent, files in groups.items():
-        key = parent.relative_to(folder).parts
-        classes = tuple(_class_of(file) for file in files)
-        entries.append(Entry("/".join(key), tuple(files), (key,), classes))
-    return entries
-
-
-def holds_masks(folder: Path, paths: Sequence[Path]) -> bool:
-    """Whether sub-folders hold one mask per class: the same few names again, and a value in each.
-
-    Otherwise a sub-folder is a part of a tree of label maps.
-    """
-    groups: defaultdict[Path, list[Path]] = defaultdict(list)
-    for path in paths:
-        if path.parent != folder:
-            groups[path.parent].append(path)
-    counts = Counter(name for files in groups.values() for name in {*map(_class_of, files)})
-    several = [files for files in groups.values() if len(files) > 1]
-    if not several:
-        return False
-    if len(groups) > 1 and 2 * sum(count > 1 for count in counts.values()) < len(counts):
-        return False
-    return all(_values(path) <= 1 for path in islice((f for fs in several for f in fs), 3))
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -183,11 +181,12 @@ def without_label(name: str) -> str:
 
 def normal(key: Key, loosen: Callable[[str], str]) -> Key:
     """A key in which affixes do not count, nor folders that say what kind of files they hold."""
-    folders = [name for name in key[:-1] if not _is_kind(name)]
+    folders = [name for name in key[:-1] if not is_kind(name)]
     return tuple(loosen(name) for name in (*folders, key[-1]))
 
 
-def _is_kind(folder: str) -> bool:
+def is_kind(folder: str) -> bool:
+    """Whether a folder's name says what its files are, and not whose."""
     plain = LABEL_WORDS.issuperset(words(folder))
     return (
         plain
@@ -239,15 +238,3 @@ def _labels_among(group: Sequence[Path], folder: Path) -> Iterable[tuple[Path, t
         return [(path, ()) for path in named]
     names = tuple(path.name for path in group)
     return [(path, names) for path in named]
-
-
-def _values(path: Path) -> int:
-    """How many values but 0 a label map has; none if it cannot be read."""
-    with suppress(ScanError):
-        return int(np.count_nonzero(np.unique(read_label_map(path)[0])))
-    return 0
-
-
-def _class_of(path: Path) -> str:
-    stem = file_stem(path)
-    return (class_of(stem) or stem).casefold()

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from operator import eq, ne
 from pathlib import Path
@@ -14,18 +14,17 @@ from medseg.evaluation.entries import (
     Key,
     Side,
     as_files,
-    as_folders,
+    described,
     file_entry,
-    holds_masks,
     label_files,
     normal,
     reference_side,
     without_label,
 )
+from medseg.evaluation.masks import classes_in, mask_entries, masks_of_one_case
 from medseg.files import machine_error
 from medseg.scans.case import Problem
 from medseg.scans.names import bare
-from medseg.scans.regions import Regions
 
 
 class Pair(NamedTuple):
@@ -41,37 +40,36 @@ class Pairing(NamedTuple):
     Attributes:
         pairs: In natural order.
         problems: References without a prediction, or with several.
-        class_names: Value -> name, as the references' dataset has them.
-        regions: Likewise, its classes of several values.
-        ignore_label: Likewise, the value of voxels that nobody annotated.
+        prediction: What is known of the predictions' classes.
+        reference: The same of the references.
     """
 
     pairs: list[Pair]
     problems: list[Problem]
-    class_names: dict[int, str]
-    regions: Regions | None = None
-    ignore_label: int | None = None
+    prediction: Side
+    reference: Side
 
 
-def pair(prediction: Path, reference: Path) -> Pairing:
+def pair(prediction: Path, reference: Path, names: Sequence[str] = ()) -> Pairing:
     """Pair two files, or the contents of two folders by name.
 
     The references may be a dataset in any layout that trains, scans and all, or a folder of labels.
     Names need not be equal: the affixes that predict adds and that datasets use are understood
     (`scan_seg`, `label_scan`, `scan_0000`), and of two paths one may end like the other
-    (`patient1/scan` and `labels/patient1/scan`). A sub-folder holds the masks of one case, one
-    per class, or is part of a tree of label maps.
+    (`patient1/scan` and `labels/patient1/scan`). Either side is label maps, in a tree or not, or
+    one mask per class: in a folder for each case, or told by the names of classes.
 
     Args:
         prediction: A file or a folder.
-        reference: The same kind.
+        reference: The same kind; or of one case one the label map, the other a folder of masks.
+        names: Classes that the user named.
 
     Raises:
         MedsegError: If one of the two does not exist or cannot be looked at, they are not of one
             kind, or nothing pairs.
     """
     try:
-        return _pair(prediction, reference)
+        return _pair(prediction, reference, names)
     except OSError as error:
         name = str(error.filename)
         failed = machine_error(error, name)
@@ -81,45 +79,102 @@ def pair(prediction: Path, reference: Path) -> Pairing:
         raise MedsegError(name, what, "check its permissions") from None
 
 
-def _pair(prediction: Path, reference: Path) -> Pairing:
+def _pair(prediction: Path, reference: Path, names: Sequence[str]) -> Pairing:
     for path in (prediction, reference):
         if not path.exists():
             raise MedsegError(str(path), "does not exist", "give a label map or a folder of them")
-    if prediction.is_file() != reference.is_file():
-        raise MedsegError(
-            f"{prediction} and {reference}", "must be two files or two folders", "give both alike"
-        )
-    if prediction.is_file():
-        return Pairing([Pair(file_entry(prediction), file_entry(reference))], [], {})
-    predictions, references = _sides(prediction, reference)
-    pairs, problems = _by_name(predictions, references.entries)
-    if not pairs and not any(entry.doubt for entry in predictions):
+    if prediction.is_file() or reference.is_file():
+        return _pair_of_files(prediction, reference, names)
+    ours, dataset = described(prediction), reference_side(reference)
+    theirs = dataset or described(reference)
+    known = (*names, *ours.names, *theirs.names)
+    if dataset is None:
+        readings = _two_folders(prediction, reference, known)
+    else:
+        readings = _folder_and_dataset(prediction, dataset, known)
+    tried: list[_Paired] = []
+    for reading in readings:
+        tried.append(_Paired(reading, *_by_name(*reading)))
+        if tried[-1].share == 1:
+            break
+    pairs, problems = max(tried, key=lambda paired: paired.share)[1:]
+    first = tried[0].reading
+    if not pairs and not any(entry.doubt for entry in first.predictions):
         raise MedsegError(
             str(reference),
-            f"no name in it ({_names(references.entries)}) is one in {prediction} "
-            f"({_names(predictions)})",
+            f"no name in it ({_names(first.references)}) is one in {prediction} "
+            f"({_names(first.predictions)})",
             "give two folders of label maps with like names",
         )
-    return Pairing(
-        pairs,
-        problems,
-        references.class_names,
-        references.regions,
-        references.ignore_label,
-    )
+    return Pairing(pairs, problems, ours, theirs)
 
 
-def _sides(prediction: Path, reference: Path) -> tuple[list[Entry], Side]:
-    """Both sides in one reading: sub-folders as masks of one case, or as a tree."""
-    ours = label_files(prediction)
-    dataset = reference_side(reference)
-    if dataset is not None:
-        masks = any(entry.classes for entry in dataset.entries)
-        return (as_folders if masks else as_files)(prediction, ours), dataset
-    theirs = label_files(reference)
-    masks = holds_masks(prediction, ours) and holds_masks(reference, theirs)
-    read = as_folders if masks else as_files
-    return read(prediction, ours), Side(tuple(read(reference, theirs)), {})
+def _pair_of_files(prediction: Path, reference: Path, names: Sequence[str]) -> Pairing:
+    """One case: two label maps, whatever they are called, or one and a folder of its masks."""
+    entries: list[Entry] = []
+    for path in (prediction, reference):
+        entry = file_entry(path) if path.is_file() else masks_of_one_case(path, names)
+        if entry is None:
+            raise MedsegError(
+                f"{prediction} and {reference}",
+                "must be two files or two folders, or a label map and a folder of a mask per class",
+                "give both alike",
+            )
+        entries.append(entry)
+    around = (path.parent if path.is_file() else path for path in (prediction, reference))
+    return Pairing([Pair(*entries)], [], *map(described, around))
+
+
+class _Reading(NamedTuple):
+    """What two folders may hold."""
+
+    predictions: Sequence[Entry]
+    references: Sequence[Entry]
+
+
+class _Paired(NamedTuple):
+    """What comes of a reading."""
+
+    reading: _Reading
+    pairs: list[Pair]
+    problems: list[Problem]
+
+    @property
+    def share(self) -> float:
+        """Of the references, how many have a prediction."""
+        return len(self.pairs) / len(self.reading.references)
+
+
+def _folder_and_dataset(
+    prediction: Path, dataset: Side, known: Sequence[str]
+) -> Iterator[_Reading]:
+    """The likelier reading first."""
+    files = label_files(prediction)
+    masks_first = any(entry.classes for entry in dataset.entries)
+    for masked in (masks_first, not masks_first):
+        read = mask_entries(prediction, files, known) if masked else as_files(prediction, files)
+        if read is not None:
+            yield _Reading(read, dataset.entries)
+
+
+def _two_folders(prediction: Path, reference: Path, known: Sequence[str]) -> Iterator[_Reading]:
+    """Both as masks, both as label maps, or one of each: the names of one tell those of the other.
+
+    Sub-folders of label maps may look like masks of one case, so the plain reading comes second.
+    """
+    ours, theirs = label_files(prediction), label_files(reference)
+    their_masks = mask_entries(reference, theirs, known)
+    our_masks = mask_entries(prediction, ours, (*known, *classes_in(their_masks or ())))
+    if their_masks is None and our_masks is not None:
+        their_masks = mask_entries(reference, theirs, classes_in(our_masks))
+    if our_masks is not None and their_masks is not None:
+        yield _Reading(our_masks, their_masks)
+    our_maps, their_maps = as_files(prediction, ours), as_files(reference, theirs)
+    yield _Reading(our_maps, their_maps)
+    if our_masks is not None:
+        yield _Reading(our_masks, their_maps)
+    if their_masks is not None:
+        yield _Reading(our_maps, their_masks)
 
 
 def _by_name(

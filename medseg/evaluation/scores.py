@@ -23,7 +23,7 @@ class ClassScore(Frozen):
     Attributes:
         case: Name of the case.
         class_name: Name of the class.
-        value: The value it has in the files.
+        value: The value it has in label maps; 1 where each class is a mask.
         dice: Twice the shared voxels over the sum of both masks; None, like the next three, where
             left out.
         iou: Shared voxels over those of either mask.
@@ -89,14 +89,28 @@ def score_layers(
 
     As `score_case`, but the arrays are (classes, *size), their layers in the order of `classes`.
     """
-    scores: list[ClassScore] = []
-    for label, *layers in zip(classes.items(), prediction, reference, strict=True):
-        masks = [layer != 0 for layer in layers]
-        box = mask_box(masks)
-        part = _part(box, masks[0].shape)
-        pair = masks[0][box], masks[1][box]
-        scores.append(_score(name, label, pair, part, geometry, tolerance_mm))
-    return tuple(scores)
+    masks = ((ours != 0, theirs != 0) for ours, theirs in zip(prediction, reference, strict=True))
+    return tuple(
+        score_class(name, label, pair, geometry, tolerance_mm)
+        for label, pair in zip(classes.items(), masks, strict=True)
+    )
+
+
+def score_class(
+    name: str,
+    label: tuple[str, int],
+    masks: tuple[Mask, Mask],
+    geometry: Geometry,
+    tolerance_mm: float = 1.0,
+) -> ClassScore:
+    """Compare two masks of one class.
+
+    As `score_case`, with name and value of the class, and its masks, (*size) each: prediction,
+    reference.
+    """
+    box = mask_box(masks)
+    part = _part(box, masks[0].shape)
+    return _score(name, label, (masks[0][box], masks[1][box]), part, geometry, tolerance_mm)
 
 
 def _part(box: Box, size: tuple[int, ...]) -> Part:

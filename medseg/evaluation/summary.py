@@ -1,6 +1,7 @@
 """From many scores to a few numbers to trust: means with bootstrap intervals over cases."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,6 +30,7 @@ class Statistic(Frozen):
         high: Its upper end.
         cases: Cases that count.
         left_out: Cases without the metric: neither mask holds the class, or it has no value there.
+            A case in which nobody looked for the class is not among them.
     """
 
     mean: float | None
@@ -92,6 +94,7 @@ def summarise(
     """
     cases = {name: index for index, name in enumerate(dict.fromkeys(s.case for s in scores))}
     labels = list(dict.fromkeys((s.class_name, s.value) for s in scores))
+    looked_for = Counter((s.class_name, s.value) for s in scores)
     draws = _draws(len(cases), seed)
     rows: dict[Metric, list[Statistic]] = {}
     for metric in METRICS:
@@ -100,7 +103,8 @@ def summarise(
             value = getattr(score, metric)
             if value is not None:
                 table[labels.index((score.class_name, score.value)), cases[score.case]] = value
-        rows[metric] = _statistics(table, draws)
+        there = [*(looked_for[label] for label in labels), len(cases)]
+        rows[metric] = _statistics(table, draws, there)
     made = [
         Row(name=name, value=value, **{metric: rows[metric][index] for metric in METRICS})
         for index, (name, value) in enumerate([*labels, ("mean of classes", None)])
@@ -127,7 +131,13 @@ def summary_table(summary: Summary) -> tuple[str, tuple[str, ...], tuple[tuple[s
         "left out",
     )
     rows = summary.classes if len(summary.classes) == 1 else (*summary.classes, summary.overall)
-    return "Evaluation", header, tuple(_cells(row) for row in rows)
+    cells = [_cells(row) for row in rows]
+    cases = len({score.case for score in summary.scores})
+    unknown = [cases - row.dice.cases - row.dice.left_out for row in rows]
+    if any(unknown):
+        header = (*header, "not annotated")
+        cells = [(*each, str(count)) for each, count in zip(cells, unknown, strict=True)]
+    return "Evaluation", header, tuple(cells)
 
 
 def volume_error(row: Row) -> str:
@@ -168,8 +178,13 @@ def _draws(cases: int, seed: int) -> npt.NDArray[np.float64]:
     return np.random.default_rng(seed).multinomial(cases, shares, size=DRAWS).astype(np.float64)
 
 
-def _statistics(table: npt.NDArray[np.float64], draws: npt.NDArray[np.float64]) -> list[Statistic]:
-    """One per class, then the mean of classes, from (classes, cases) with NaN where left out."""
+def _statistics(
+    table: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], there: Sequence[int]
+) -> list[Statistic]:
+    """One per class, then the mean of classes, from (classes, cases) with NaN where left out.
+
+    `there` is in how many cases each of them was looked for.
+    """
     known = (~np.isnan(table)).astype(np.float64)
     filled = np.nan_to_num(table)
     means = _rows_mean(filled.sum(1), known.sum(1))
@@ -178,8 +193,8 @@ def _statistics(table: npt.NDArray[np.float64], draws: npt.NDArray[np.float64]) 
     drawn = np.vstack([drawn, _mean_of_classes(drawn)])
     counts = [*(int(count) for count in known.sum(1)), int(known.any(0).sum())]
     return [
-        _statistic(float(mean), row, count, table.shape[1] - count)
-        for mean, row, count in zip(means, drawn, counts, strict=True)
+        _statistic(float(mean), row, count, total - count)
+        for mean, row, count, total in zip(means, drawn, counts, there, strict=True)
     ]
 
 

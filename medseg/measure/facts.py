@@ -65,6 +65,8 @@ class CaseFacts(Frozen):
         extents: Value in the file -> the box that it fills, per label layer; 0 has none.
         places: Value in the file -> where its voxels lie, likewise.
         overlap: Whether a voxel is marked in more than one layer.
+        marked: Voxels that are marked in any layer.
+        common: Voxels that are marked in every layer.
         ignored: Voxels that nobody annotated, of all layers; they are in no other count.
         outside_box: Labelled voxels outside the content box, where nothing is learned or predicted.
         textures: How the values of a layer lie beside each other, per label layer; nothing for
@@ -90,6 +92,8 @@ class CaseFacts(Frozen):
     textures: tuple[dict[int, Texture], ...] = ()
     digest: str = ""
     image_digests: tuple[str, ...] = ()
+    marked: int = 0
+    common: int = 0
 
     @property
     def flat(self) -> bool:
@@ -140,6 +144,8 @@ def case_facts(
         box_start=start,
         ignored=found.ignored,
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
+        marked=marked,
+        common=found.common,
     )
 
 
@@ -147,6 +153,7 @@ class _Label(NamedTuple):
     """Where any layer marks something, (*size), whether two do at one place; layer by layer."""
 
     marked: npt.NDArray[np.bool_]
+    common: int
     overlap: bool
     values: tuple[dict[int, int], ...]
     extents: tuple[dict[int, Box], ...]
@@ -162,13 +169,17 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
     extents: list[dict[int, Box]] = []
     found: list[dict[int, Place]] = []
     textures: list[dict[int, Texture]] = []
-    for layer in layers:
-        for plane, target in zip(layer, marked, strict=True):
+    in_all = marked
+    for number, layer in enumerate(layers):
+        in_all = marked.copy() if number == 1 else in_all
+        for plane, target, common in zip(layer, marked, in_all, strict=True):
             here = plane != 0
             if ignore_label is not None:
                 here &= plane != ignore_label
             overlap = overlap or bool((here & target).any())
             target |= here
+            if number:
+                common &= here
         values.append(_voxels_per_value(layer))
         ranked, names = _ranked(layer, values[-1])
         extents.append(_extents(ranked, names))
@@ -178,8 +189,16 @@ def _look_at(layers: Iterable[Array], size: Size, ignore_label: int | None) -> _
             ignored += values[-1].pop(ignore_label, 0)
             for facts in (extents[-1], found[-1], textures[-1]):
                 facts.pop(ignore_label, None)
+    common = int(np.count_nonzero(in_all))
     return _Label(
-        marked, overlap, tuple(values), tuple(extents), tuple(found), tuple(textures), ignored
+        marked,
+        common,
+        overlap,
+        tuple(values),
+        tuple(extents),
+        tuple(found),
+        tuple(textures),
+        ignored,
     )
 
 

@@ -25,11 +25,11 @@ from medseg.records import Frozen
 from medseg.scans.case import Case, Problem
 from medseg.scans.formats import files_of
 from medseg.scans.notes import Note, folded
-from medseg.scans.read import layer_count, read_layers, read_subject
+from medseg.scans.read import layer_count, predicted_labels, read_layers, read_subject
 
 Result = TypeVar("Result")
 
-_VERSION = 4  # counts up whenever the same files would give other facts than before
+_VERSION = 6  # counts up whenever the same files would give other facts than before
 _MEMORY_SHARE = 0.5
 _BYTES_PER_FILE_BYTE = 24
 """What reading takes of memory, by the size of the file: 12 a voxel, two voxels in each byte."""
@@ -207,7 +207,7 @@ def _found(kept: Kept, key: str) -> Measured | None:
 
 def _measure(case: Case, digest: str, known: Known) -> Measured:
     subject = read_subject(case, with_label=False)
-    warnings = list(subject.warnings)
+    warnings = [*subject.warnings, *predicted_labels(case)]
     layers: list[npt.NDArray[Any]] = []
     voxels = prod(subject.geometry.size)
     hold = known.held.has_room(subject.image.nbytes + layer_count(case) * voxels)

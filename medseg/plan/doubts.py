@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.measure.facts import CaseFacts
 from medseg.plan.ct_units import ONLY_AIR, unit_doubts
+from medseg.plan.raters import rater_doubts
 from medseg.plan.soft_labels import thin_classes
 from medseg.plan.words import counted, named
 from medseg.scans.case import Problem
@@ -41,8 +42,13 @@ def misfits(cases: Sequence[CaseFacts], *, labelled: bool = True) -> dict[str, P
     return found
 
 
-def doubts(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
-    """One line for each thing that is odd about the cases that are used."""
+def doubts(cases: Sequence[CaseFacts], masks: Sequence[str] = ()) -> tuple[str, ...]:
+    """One line for each thing that is odd about the cases that are used.
+
+    Args:
+        cases: Their facts.
+        masks: Names of the masks, where each class is one.
+    """
     return (
         *_odd_lengths(cases),
         *unit_doubts(cases),
@@ -52,6 +58,7 @@ def doubts(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
         *_empty_labels(cases),
         *_objects(cases),
         *_same_scans(cases),
+        *rater_doubts(cases, masks),
     )
 
 

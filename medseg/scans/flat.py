@@ -29,6 +29,11 @@ def read(path: Path, *, colours: bool) -> Voxels:
     return reader(path, colours=colours)
 
 
+def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a user should know of how it is read."""
+    return tiff.notes_of(path) if _is_tiff(path) else ()
+
+
 def write(
     values: npt.NDArray[Any],
     geometry: Geometry,

@@ -103,6 +103,12 @@ def _flat() -> Module:
     return flat
 
 
+def _flat_notes() -> NotesModule:
+    from medseg.scans import flat
+
+    return flat
+
+
 def _dicom() -> Module:
     from medseg.scans.dicom import file_format
 
@@ -172,7 +178,7 @@ FORMATS = (
         notes=_dicom_notes,
     ),
     Format("PNG", (".png",), _flat, world=False, integers=("uint8", "uint16"), fractions=False),
-    Format("TIFF", (".tif", ".tiff"), _flat, world=False),
+    Format("TIFF", (".tif", ".tiff"), _flat, world=False, notes=_flat_notes),
     Format("BMP", (".bmp",), _flat, world=False, integers=_BYTE, fractions=False),
     Format("GIF", (".gif",), _flat, world=False, masks=".png", integers=_BYTE, fractions=False),
     Format(

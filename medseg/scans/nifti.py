@@ -4,6 +4,7 @@ nibabel and ITK go by a file's name, and differ in what they make of odd headers
 into 0 without a word. Here the content decides, and scaled integers become floats piece by piece.
 """
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from medseg.scans.nifti_position import position, state_position
 from medseg.scans.stream import (
     Convert,
     Part,
+    holds,
     is_gzip,
     packed,
     read_numbers,
@@ -68,19 +70,29 @@ def header(path: Path) -> Header:
 
 
 def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
-    """A word on a fourth axis whose steps are in seconds.
+    """A word on voxels that begin elsewhere than the header says, and on a fourth axis in time."""
+    fields = nifti_fields(path)
+    notes: list[tuple[str, str]] = []
+    start, stated = _start(path, fields), float(fields["vox_offset"])
+    if start != stated and stated >= _own_size(fields):
+        what = "its header says that voxels begin within itself; read from where its size says"
+        notes.append((what, f"byte {start} instead of {stated:g}"))
+    return (*notes, *_time_steps(path, fields))
+
+
+def _time_steps(path: Path, fields: Nifti1Header) -> Iterator[tuple[str, str]]:
+    """A fourth axis whose steps are in seconds.
 
     Contrasts merged by FSL look so too, and ITK calls the unit of every file seconds, with a step
     of 1: what it is, only the user knows.
     """
-    fields = nifti_fields(path)
     frames = layout_of(path.name, fields).channels
     unit = _TIME_UNITS.get(int(fields["xyzt_units"]) & _TIME_BITS)
     step = float(fields["pixdim"][4])
     if unit is None or frames == 1 or int(fields["dim"][4]) != frames or step in (0, 1):
-        return ()
+        return
     what = "the fourth axis is read as channels; if it is points in time, save each as a file"
-    return ((what, f"{frames} of them, {step:g} {unit} apart by its header"),)
+    yield what, f"{frames} of them, {step:g} {unit} apart by its header"
 
 
 def read(path: Path, *, colours: bool) -> Voxels:
@@ -197,15 +209,21 @@ def _type(name: str, fields: Nifti1Header) -> tuple[np.dtype[Any], int]:
 
 
 def _start(path: Path, fields: Nifti1Header) -> int:
-    """Where the voxels begin, for headers that do not say it too."""
-    own = int(fields["sizeof_hdr"]) if int(fields["sizeof_hdr"]) in _SIZES else 348
+    """Where the voxels begin, for headers that do not say it too, or say what cannot be."""
+    own = _own_size(fields)
     stated = float(fields["vox_offset"])
-    if np.isfinite(stated) and stated >= own:
-        return int(stated)
     layout = layout_of(path.name, fields)
     needed = int(np.prod(layout.size, dtype=np.int64)) * layout.channels
     needed *= layout.colours or layout.stored.itemsize
-    return own if path.stat().st_size == own + needed else own + _EXTENSION
+    behind = own + _EXTENSION
+    if not (np.isfinite(stated) and stated >= own):
+        return own if holds(path, own + needed) else behind
+    # The standard keeps these bytes for a word on extensions.
+    return behind if stated < behind and holds(path, behind + needed) else int(stated)
+
+
+def _own_size(fields: Nifti1Header) -> int:
+    return int(fields["sizeof_hdr"]) if int(fields["sizeof_hdr"]) in _SIZES else 348
 
 
 def _scaling(fields: Nifti1Header) -> tuple[float | None, float]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
-from medseg.scans.alignment import align
+from medseg.scans.alignment import FIRST_IMAGE, align
 from medseg.scans.case import Case, Subject
 from medseg.scans.decode import Voxels, attempt, decode
 from medseg.scans.formats import (
@@ -30,6 +30,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Layer",
     "layer_count",
+    "predicted_labels",
     "read_label_map",
     "read_layers",
     "read_subject",
@@ -92,11 +93,17 @@ def _said(path: Path) -> list[Note]:
     return [Note(shown_name(path), what, detail) for what, detail in reading_notes(path)]
 
 
-def _made_by_us(path: Path) -> list[Note]:
-    """A prediction among labels would be learned as the truth."""
-    if not attempt(path, lambda _: is_ours(path)):
-        return []
-    return [Note(path.name, "a label that medseg itself predicted: was it corrected?")]
+def predicted_labels(case: Case) -> list[Note]:
+    """A line for each label that medseg itself wrote: it would be learned as the truth.
+
+    Raises:
+        ScanError: If a file cannot be looked at.
+    """
+    return [
+        Note(path.name, "a label that medseg itself predicted: was it corrected?")
+        for path in dict.fromkeys(case.labels)
+        if path is not None and attempt(path, lambda _, path=path: is_ours(path))
+    ]
 
 
 def layer_count(case: Case) -> int:
@@ -106,12 +113,13 @@ def layer_count(case: Case) -> int:
     return 1 if case.pieces else len(case.labels)
 
 
-def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
+def read_layers(case: Case, geometry: Geometry, of: str = FIRST_IMAGE) -> Iterator[Layer]:
     """Read the layers of a label one after another, so that they need not be in memory together.
 
     Args:
         case: The files.
         geometry: The grid of the case's image.
+        of: What has that grid, for messages.
 
     Yields:
         `layer_count(case)` layers; where a file is absent by declaration, one without a mark.
@@ -121,18 +129,17 @@ def read_layers(case: Case, geometry: Geometry) -> Iterator[Layer]:
     """
     if case.pieces:
         each = [replace(case, labels=(path,), pieces=False) for path in case.labels]
-        yield _united([layer for piece in each for layer in read_layers(piece, geometry)])
+        yield _united([layer for piece in each for layer in read_layers(piece, geometry, of)])
         return
     for path in case.labels:
         if path is None:
             for _ in range(layer_count(case) // len(case.labels)):
                 yield Layer(np.zeros(geometry.size, dtype=np.uint8), ())
             continue
-        own = _made_by_us(path)
         for layer in _layers_of(path, case):
-            label, moved = align(path.name, layer, geometry, order=0)
+            label, moved = align(path.name, layer, geometry, order=0, of=of)
             del layer
-            yield Layer(label[0], (*_said(path), *own, *moved))
+            yield Layer(label[0], (*_said(path), *moved))
 
 
 def _united(layers: Sequence[Layer]) -> Layer:

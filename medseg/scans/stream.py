@@ -100,6 +100,18 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == _GZIP
 
 
+def holds(path: Path, length: int) -> bool:
+    """Whether a file's content, decompressed if it is gzip, has just so many bytes.
+
+    A gzip file tells at its end how many the last of its members has: nearly all have one.
+    """
+    if not is_gzip(path):
+        return path.stat().st_size == length
+    with path.open("rb") as file:
+        file.seek(-4, io.SEEK_END)
+        return int.from_bytes(file.read(4), "little") == length % 2**32
+
+
 @contextmanager
 def opened(path: Path) -> Generator[BinaryIO, None, None]:
     """A file's content from its beginning, decompressed if it is gzip.

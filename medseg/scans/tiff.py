@@ -89,6 +89,19 @@ def read(path: Path, *, colours: bool) -> Voxels:
     return Voxels(values, Geometry((columns, rows, slices), world=False))
 
 
+def notes_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """A word on three planes that tifffile may have called colours: by itself, or when told to."""
+    with _opened(path) as series:
+        roles, shape = _roles(path.name, series), series.shape
+        if roles.samples != 0 or series.kind != "shaped" or len(shape) != 3:
+            return ()
+    what = (
+        "its three planes are read as the colours that its header calls them, as tifffile does "
+        "unasked; if they are slices, save it with photometric='minisblack'"
+    )
+    return ((what, "x".join(map(str, shape))),)
+
+
 def write(values: npt.NDArray[Any], path: Path) -> None:
     """Write (channels, *size): slices are pages, channels samples."""
     pages = values.transpose(3, 2, 1, 0)

@@ -1,21 +1,15 @@
 """Which classes nobody looked for in which case: the user's table, or masks that a case lacks."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import cast
+from collections.abc import Sequence
 
 from medseg.errors import SettingsError
 from medseg.hparams import HParams
 from medseg.plan.classes import MOST_CLASSES
 from medseg.plan.plan import Plan
 from medseg.prepare.prepared import with_mirrored
+from medseg.scans.annotated import read_unannotated
 from medseg.scans.case import Case
 from medseg.scans.known import Known
-from medseg.scans.tables import Row, own_names, read_csv, read_json
-
-_COLUMNS = ("annotated", "annotated_classes", "classes", "labels")
-_BETWEEN = re.compile(r"\s*[|+;/]\s*")
 
 
 def unannotated(
@@ -36,7 +30,12 @@ def unannotated(
     """
     found = {case.name: _without_mask(case, plan, hparams) for case in cases}
     if hparams.annotated is not None:
-        found |= _from_table(hparams.annotated, plan, Known(found, others))
+        told = read_unannotated(hparams.annotated, plan.class_names, Known(found, others))
+        first = int(plan.has_background)
+        found |= {
+            name: tuple(place for place in places if place >= first)
+            for name, places in told.items()
+        }
     found = {name: classes for name, classes in found.items() if classes}
     if found and plan.task == "multiclass" and not plan.has_background:
         raise SettingsError(
@@ -60,46 +59,3 @@ def _without_mask(case: Case, plan: Plan, hparams: HParams) -> tuple[int, ...]:
         return ()
     first = int(plan.task == "multiclass")
     return tuple(first + place for place, path in enumerate(case.labels) if path is None)
-
-
-def _from_table(path: Path, plan: Plan, known: Known) -> dict[str, tuple[int, ...]]:
-    subject = f"annotated {path}"
-    if path.suffix.casefold() == ".json":
-        rows = [*_json_rows(read_json(path, subject), subject)]
-    else:
-        rows = read_csv(path, subject, _COLUMNS, known)
-    found: dict[str, tuple[int, ...]] = {}
-    for row in own_names(rows, known, subject):
-        others = _others(row.value, plan, subject)
-        # Of a case in several lines, what any of them names was annotated.
-        found[row.case] = tuple(place for place in found.get(row.case, others) if place in others)
-    return found
-
-
-def _json_rows(value: object, subject: str) -> Iterator[Row]:
-    """From {"case": ["liver", "spleen"]}."""
-    if not isinstance(value, dict):
-        raise SettingsError(
-            subject, "is no table of cases and classes", 'write {"case1": ["liver"], ...}'
-        )
-    for case, names in cast("Mapping[str, object]", value).items():
-        several = cast("list[object]", names) if isinstance(names, list) else [names]
-        yield Row(case, "|".join(map(str, several)))
-
-
-def _others(text: str, plan: Plan, subject: str) -> tuple[int, ...]:
-    """Indices of the classes that a text such as liver|spleen does not name."""
-    first = int(plan.has_background)
-    places = {name.casefold(): place for place, name in enumerate(plan.class_names)}
-    words = [text] if text.casefold() in places else _BETWEEN.split(text.strip())
-    if not {word.casefold() for word in words} <= places.keys():
-        words = text.split()
-    unknown = [word for word in words if word.casefold() not in places]
-    if unknown or not words:
-        raise SettingsError(
-            subject,
-            f"{text!r} must name classes of {', '.join(plan.class_names[first:])}",
-            "write them with | between, such as liver|spleen",
-        )
-    named = {places[word.casefold()] for word in words}
-    return tuple(place for place in range(first, plan.num_outputs) if place not in named)

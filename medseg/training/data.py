@@ -130,7 +130,7 @@ def survey(
     progress.table(*case_table(facts, problems, dataset.layout, declared, dealt.rows))
     for note in dataset.notes:
         progress.note(note)
-    for warning in (*doubts(facts.cases), *dealt.warnings):
+    for warning in (*doubts(facts.cases, tuple(declared.values or ())), *dealt.warnings):
         progress.warn(warning)
     unused = tuple(case.name for case in dataset.cases if case not in asked)
     return Survey(facts, cases, problems, unused, dataset.channel_rule, declared, dealt, held)

@@ -77,7 +77,9 @@ def test_one_mask_per_class(tmp_path):
     assert {row.name for row in summary.classes} == {"liver", "spleen"}
     assert {row.dice.mean for row in summary.classes} == {0.75}
 
-    with pytest.raises(MedsegError, match=r"^a: masks: prediction has .*'more'.* must be in both"):
+    with pytest.raises(
+        MedsegError, match=r"^a: reference: has no mask of more, but of liver, spleen"
+    ):
         evaluate_folders(tmp_path / "p", tmp_path / "r", classes={"more": 1})
 
 
@@ -204,7 +206,7 @@ def test_a_full_process_is_not_a_damaged_file(tmp_path, monkeypatch):
     def fails(path):
         raise ScanError(path.name, "damaged", "copy it again") from OSError(24, "Too many", "r")
 
-    monkeypatch.setattr("medseg.evaluation.evaluate.read_label_map", fails)
+    monkeypatch.setattr("medseg.evaluation.opened.read_label_map", fails)
     with pytest.raises(MachineError, match="too many open files"):
         evaluate_folders(file, file, classes={"a": 1})
 

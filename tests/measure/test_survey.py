@@ -16,6 +16,7 @@ from medseg.measure.held import Held
 from medseg.measure.survey import heaviness, measure_cases
 from medseg.progress import Silent
 from medseg.scans.case import Case
+from medseg.scans.marks import mark
 from medseg.scans.read import read_subject
 from tests.scans.dicom.objects import save_series
 
@@ -264,3 +265,11 @@ def test_mask_files_are_measured_one_by_one_as_they_would_be_together(cases, tmp
     assert not found.overlap
     both = Case("n", cases[0].images, (masks[0], masks[1], masks[1]))
     assert measure_cases([both], tmp_path / "kept")[0].cases[0].overlap
+
+
+def test_a_label_that_medseg_predicted_is_said_once(cases, tmp_path):
+    mark(cases[3].labels[0])
+    told = Told()
+    measure_cases(cases, tmp_path / "kept", told)
+    (line,) = [line for line in told.warnings if "itself predicted" in line]
+    assert line.startswith("d: d_seg.nii.gz: ")

@@ -256,6 +256,25 @@ def test_what_is_no_nifti_says_so(tmp_path):
         decode(tmp_path / "c.nii")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("stated", [348, 350])
+def test_voxels_that_begin_four_bytes_behind_what_the_header_says(tmp_path, stated, packed):
+    """Those bytes are no voxels: the file's own size says where they begin."""
+    path = saved(tmp_path / "a.nii", (108, "f", stated))
+    if packed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    subject = read_subject(Case("a", (path,)))
+    np.testing.assert_array_equal(subject.image[0], VALUES)
+    (note,) = subject.warnings
+    assert note.detail == f"byte 352 instead of {stated}"
+    # What really begins there, does.
+    raw = saved(tmp_path / "b.nii", (108, "f", 348)).read_bytes()
+    path.write_bytes(raw[:348] + raw[352:])
+    subject = read_subject(Case("a", (path,)))
+    np.testing.assert_array_equal(subject.image[0], VALUES)
+    assert not subject.warnings
+
+
 TIME = (123, "b", 2 + 8)
 STEP = 76 + 4 * 4
 

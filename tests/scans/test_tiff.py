@@ -1,5 +1,6 @@
 """TIFF: every way to store a pixel, and what an axis is."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import tifffile
 from PIL import Image, ImageOps
 
 from medseg.errors import ScanError
+from medseg.scans.case import Case
 from medseg.scans.decode import decode, decode_header
+from medseg.scans.read import read_subject
 
 RANDOM = np.random.default_rng(0)
 STACK = RANDOM.integers(0, 255, (5, 40, 30), dtype=np.uint8)
@@ -252,3 +255,28 @@ def test_pages_that_nothing_fills_are_refused_before_they_are_made(tmp_path, com
         if compression is None:
             tiff.pages[0].tags["RowsPerStrip"].overwrite(20_000_000)
     assert "a.tif: cut short: its header announces 600000000 bytes a page" in refusal(path)
+
+
+@pytest.mark.parametrize("how", [{}, {"photometric": "rgb", "planarconfig": "separate"}])
+def test_three_planes_that_may_be_slices_are_colours_with_a_word(tmp_path, how):
+    """tifffile calls them colours unasked, and writes the same where it is asked to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        path = saved(tmp_path / "a.tif", STACK[:3], **how)
+    subject = read_subject(Case("a", (path,)))
+    np.testing.assert_array_equal(subject.image[..., 0], STACK[:3].transpose(0, 2, 1))
+    (note,) = subject.warnings
+    assert "if they are slices, save it with photometric='minisblack'" in note.what
+
+
+@pytest.mark.parametrize(
+    ("values", "how"),
+    [
+        (STACK[:3], {"photometric": "minisblack"}),
+        (STACK[:3].transpose(1, 2, 0), {"photometric": "rgb"}),
+        (STACK[0], {}),
+    ],
+)
+def test_what_is_plainly_slices_or_colours_needs_no_word(tmp_path, values, how):
+    path = saved(tmp_path / "a.tif", np.ascontiguousarray(values), **how)
+    assert not read_subject(Case("a", (path,))).warnings

@@ -65,6 +65,7 @@ class Frame(NamedTuple):
         intercept: See `slope`.
         order: Instance number.
         marks: What may tell the volumes of a series apart, as `facts.MARK_NAMES`.
+        scaled: Whether it states slope or intercept itself.
     """
 
     path: Path
@@ -77,6 +78,7 @@ class Frame(NamedTuple):
     intercept: float
     order: int
     marks: tuple[str, ...]
+    scaled: bool
 
 
 class Facts(NamedTuple):
@@ -272,6 +274,7 @@ def _frame(
         0.0 if intercept is None else intercept,
         whole_of(header, "InstanceNumber"),
         tuple(_mark(header, levels, *where) for _, *where in _MARKS),
+        slope is not None or intercept is not None,
     )
 
 

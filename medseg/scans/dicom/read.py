@@ -1,5 +1,6 @@
 """A DICOM series -> its voxels, as the scanner measured them, on the grid of its slices."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +110,26 @@ def _check_size(series: Series) -> None:
     if flat is not None:
         what = "its rescale slope is 0, which makes all values equal"
         raise ScanError(flat.path.name, what, "export it again")
+    _check_all_scaled(frames)
     if facts.samples not in (1, 3, 4):
         what = f"its header announces {facts.samples} values per pixel, 1 and 3 can be read"
         raise ScanError(series.first.name, what, "export it again")
     channels = channels_of(series)
     check_announced(series.first.name, (facts.columns, facts.rows, len(frames), channels))
+
+
+def _check_all_scaled(frames: Sequence[Frame]) -> None:
+    """A slice that lost its scale would be read in other units than its neighbours."""
+    bare = [frame for frame in frames if not frame.scaled]
+    scales = {(f.slope, f.intercept) for f in frames if f.scaled} - {(1.0, 0.0)}
+    if bare and scales:
+        slope, intercept = min(scales)
+        several = "states" if len(bare) == 1 else "state"
+        what = (
+            f"{len(bare)} of its {len(frames)} slices {several} no rescale slope and intercept, "
+            f"others {slope:g} and {intercept:g}"
+        )
+        raise ScanError(bare[0].path.name, what, "export it again, or give that slice its scale")
 
 
 def channels_of(series: Series) -> int:

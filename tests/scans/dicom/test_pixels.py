@@ -305,6 +305,22 @@ def test_a_scale_of_nothing_is_refused(tmp_path: Path) -> None:
         values_of(tmp_path)
 
 
+@pytest.mark.parametrize(("scale", "lost"), [((1, -1024), True), ((1, 0), False)])
+def test_a_slice_that_lost_its_scale_is_refused(
+    tmp_path: Path, scale: tuple[int, int], lost: bool
+) -> None:
+    volume = ramp(4, 3, 5)
+    for index, one in enumerate(slices(volume, affine(), CT)):
+        if index != 2:
+            one.RescaleSlope, one.RescaleIntercept = scale
+        save(one, tmp_path / f"{index}.dcm")
+    if lost:
+        with pytest.raises(ScanError, match=r"2\.dcm: 1 of its 5 slices states no .* 1 and -1024;"):
+            values_of(tmp_path)
+    else:
+        np.testing.assert_array_equal(values_of(tmp_path)[0], volume)
+
+
 def test_what_no_scan_can_be_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     made = dataset(CR, ramp(3, 3, kind=np.uint8), Rows=65535, Columns=65535)
     with pytest.raises(ScanError, match="header announces 65535x65535x1x1 values"):
