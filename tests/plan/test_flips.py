@@ -210,7 +210,7 @@ def test_images_without_a_frame_have_no_sides_but_those_of_their_names():
 def test_what_the_user_sets_is_done_and_twins_are_exchanged(make):
     found = choose_flips(cases(2, kidneys, make=make), ("x", "y"), KIDNEYS, SPACE)
     assert (found.axes, found.exchanged) == ((0, 1), ((1, 2),))
-    assert found.reason == "set by you; x: kidney_left and kidney_right exchanged"
+    assert found.reason == "x: kidney_left and kidney_right exchanged; set by you"
     none = choose_flips(cases(2, kidneys, make=make), ("y",), KIDNEYS, SPACE)
     assert none == ((1,), (), "set by you")
     plain = choose_flips(cases(2, organ(70), make=make), ("x",), classes("liver"), SPACE)
