@@ -236,8 +236,13 @@ def test_many_pairs_are_counted():
 )  # fmt: skip
 def test_what_is_one_sided(left, right, total, one_sided):
     """Twice as often, in a third of the cases, and not by chance; the same on either side."""
-    assert Tally("", left, right, total).one_sided is one_sided
-    assert Tally("", right, left, total).one_sided is one_sided
+    assert Tally("", "", left, right, total).one_sided is one_sided
+    assert Tally("", "", right, left, total).one_sided is one_sided
+
+
+def test_names_may_hold_anything():
+    found = choose_flips(cases(20, organ(60)), None, classes("a {lobe} {0} %s"), SPACE)
+    assert "a {lobe} {0} %s lies right of the scan's middle in 20 of 20" in found.reason
 
 
 def test_chance_seldom_looks_like_a_side():
