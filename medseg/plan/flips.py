@@ -60,25 +60,31 @@ def choose_flips(
     layout = layout_of(cases, classes)
     twins, obstacle = _twins(layout)
     letters = "".join(AXES[axis] for axis in axes)
-    if asked is not None:
-        wanted = "".join(asked)
-        lost = [letter for letter in asked if letter not in letters]
-        said = ["set by you", *([f"{', '.join(lost)} is the slice axis: left out"] if lost else [])]
-    elif cases[0].world:
+    body = asked is None and cases[0].world
+    if body:
         obstacle = obstacle or _one_sided(layout, twins)
-        wanted = "" if obstacle else "x"
-        ends = " and ".join(end for letter, end in _ENDS.items() if letter in letters)
-        said = [f"not {', '.join(letters.strip('x'))}: a body has {ends}"]
-    else:
-        wanted = "yz" if obstacle else "xyz"
-        said = ["images without a world frame have no sides"]
+    wanted, rule = _wanted(asked, letters, world=cases[0].world)
+    if asked is None and obstacle:
+        wanted = wanted.replace("x", "")
     mirrored = "x" in wanted
-    sides = obstacle or _in_words(layout, twins, body=cases[0].world and asked is None)
-    if sides and "x" in letters and (mirrored or asked is None):
-        said.append(f"{'' if mirrored else 'not '}x: {sides}")
+    reasons = [rule]
+    sides = obstacle or _exchanged(layout.names, twins) or "no class lies to one side" * body
+    if sides and (mirrored or (asked is None and "x" in letters)):
+        reasons.insert(0, f"{'' if mirrored else 'not '}x: {sides}")
     flips = tuple(place for place, letter in enumerate(letters) if letter in wanted)
-    exchanged = twins if mirrored and "x" in letters else ()
-    return Flips(flips, exchanged, "; ".join(reversed(said) if asked is None else said))
+    return Flips(flips, twins if mirrored else (), "; ".join(reasons))
+
+
+def _wanted(asked: Sequence[str] | None, letters: str, *, world: bool) -> tuple[str, str]:
+    """The axes that may be mirrored, as far as classes allow it, and why."""
+    if asked is not None:
+        lost = ", ".join(letter for letter in asked if letter not in letters)
+        wanted = "".join(letter for letter in letters if letter in asked)
+        return wanted, "set by you" + f"; {lost} is the slice axis: left out" * bool(lost)
+    if not world:
+        return letters, "images without a world frame have no sides"
+    ends = " and ".join(end for letter, end in _ENDS.items() if letter in letters)
+    return "x" * ("x" in letters), f"not {', '.join(letters.strip('x'))}: a body has {ends}"
 
 
 def _twins(layout: Layout) -> tuple[Pairs, str]:
@@ -103,15 +109,11 @@ def _side_by_side(layout: Layout, pair: tuple[int, int]) -> bool:
     return hypot(*others) <= _BESIDE * abs(across)
 
 
-def _in_words(layout: Layout, twins: Pairs, *, body: bool) -> str:
-    """Why left and right may be mirrored."""
-    names = [f"{layout.names[one]} and {layout.names[other]}" for one, other in twins]
-    if names:
-        more = len(names) - _MOST_NAMED
-        return (
-            ", ".join(names[:_MOST_NAMED]) + f" and {more} more pairs" * (more > 0) + " exchanged"
-        )
-    return "no class lies to one side" * body
+def _exchanged(names: Sequence[str], twins: Pairs) -> str:
+    pairs = [f"{names[one]} and {names[other]}" for one, other in twins]
+    more = len(pairs) - _MOST_NAMED
+    shown = ", ".join(pairs[:_MOST_NAMED]) + f" and {more} more pairs" * (more > 0)
+    return f"{shown} exchanged" if pairs else ""
 
 
 def _one_sided(layout: Layout, twins: Pairs) -> str:

@@ -48,13 +48,15 @@ class Tally(NamedTuple):
     """In how many cases a class is to the left, and to the right.
 
     Attributes:
-        what: The class and what it is seen from, with a gap for the side.
+        what: The class, and what it does.
+        where: What it is seen from.
         left: Cases.
         right: Cases.
         total: Cases that tell, those included in which it is on neither side.
     """
 
     what: str
+    where: str
     left: int
     right: int
     total: int
@@ -69,7 +71,7 @@ class Tally(NamedTuple):
     def __str__(self) -> str:
         """In words, of the side on which it is more often."""
         side, count = ("right", self.right) if self.right > self.left else ("left", self.left)
-        return f"{self.what.format(side)} in {count} of {self.total} cases"
+        return f"{self.what} {side} {self.where} in {count} of {self.total} cases"
 
 
 def layout_of(cases: Sequence[CaseFacts], classes: Classes) -> Layout:
@@ -94,43 +96,41 @@ def tallies(layout: Layout, twins: Pairs) -> Iterator[Tally]:
     apart stays.
     """
     twin = {index for pair in twins for index in pair}
-    across = layout.centres_mm[..., 0]
+    across, cases = layout.centres_mm[..., 0], layout.seen
     seen: list[tuple[str, Floats, Floats]] = []
     for index, name in enumerate(layout.names):
-        if index not in twin and layout.seen[index]:
+        if index not in twin and cases[index]:
             seen.append((name, across[:, index], layout.spreads_mm[:, index]))
-            yield _tally(f"{name} lies {{}} of the scan's middle", seen[-1][1] / seen[-1][2])
+            yield _tally(f"{name} lies", "of the scan's middle", seen[-1][1] / seen[-1][2])
             for way, slants in zip(("front", "top"), layout.slants[:, index].T, strict=True):
-                yield _tally(f"{name} leans {{}} towards the {way}", slants)
+                yield _tally(f"{name} leans", f"towards the {way}", slants)
     for a, b in twins:
         middle, apart = (across[:, a] + across[:, b]) / 2, abs(across[:, a] - across[:, b]) / 2
         seen.append((f"the middle of {layout.names[a]} and {layout.names[b]}", middle, apart))
     for (name, here, width), (other, there, its_width) in combinations(seen, 2):
         with np.errstate(invalid="ignore", divide="ignore"):  # twins at one place
-            yield _tally(f"{name} lies {{}} of {other}", 2 * (here - there) / (width + its_width))
+            places = 2 * (here - there) / (width + its_width)
+        yield _tally(f"{name} lies", f"of {other}", places)
 
 
-def _tally(what: str, places: Floats) -> Tally:
+def _tally(what: str, where: str, places: Floats) -> Tally:
     """Count; places: (cases,), above 0 to the right."""
     left, right = (places < -ASIDE).sum(), (places > ASIDE).sum()
-    return Tally(what, int(left), int(right), int((~np.isnan(places)).sum()))
+    return Tally(what, where, int(left), int(right), int((~np.isnan(places)).sum()))
 
 
 def _place(case: CaseFacts, classes: Classes, index: int) -> Place | None:
     """Where a class lies in a case."""
     layers = len(case.places)
     if layers > 1:  # one mask per class; behind the background, if there is one
-        layer, values = index - (len(classes.names) - layers), None
+        layer = index - (len(classes.names) - layers)
+        values = tuple(case.places[layer]) if layer >= 0 else ()
     else:
         layer = 0
         values = classes.regions[index] if classes.regions else (classes.values[index],)
-    if not 0 <= layer < layers:
-        return None
-    found = {
-        value: place
-        for value, place in case.places[layer].items()
-        if values is None or value in values
-    }
-    if not found:
-        return None
-    return together([*found.values()], [case.label_values[layer][value] for value in found])
+    known = case.places[layer] if case.places else {}
+    found = [value for value in values if value in known]
+    if len(found) < 2:
+        return known[found[0]] if found else None
+    voxels = [case.label_values[layer][value] for value in found]
+    return together([known[value] for value in found], voxels)

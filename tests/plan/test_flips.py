@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from medseg.geometry import Geometry, Orientation
+from medseg.measure.facts import case_facts
 from medseg.measure.places import Place
 from medseg.plan.classes import Classes
 from medseg.plan.flips import FEWEST, choose_flips
 from medseg.plan.layout import Tally
+from medseg.scans.case import Subject
 from tests.plan.facts import case, photo
 
 SIZE = (101, 101, 101)
@@ -210,7 +213,7 @@ def test_images_without_a_frame_have_no_sides_but_those_of_their_names():
 def test_what_the_user_sets_is_done_and_twins_are_exchanged(make):
     found = choose_flips(cases(2, kidneys, make=make), ("x", "y"), KIDNEYS, SPACE)
     assert (found.axes, found.exchanged) == ((0, 1), ((1, 2),))
-    assert found.reason == "set by you; x: kidney_left and kidney_right exchanged"
+    assert found.reason == "x: kidney_left and kidney_right exchanged; set by you"
     none = choose_flips(cases(2, kidneys, make=make), ("y",), KIDNEYS, SPACE)
     assert none == ((1,), (), "set by you")
     plain = choose_flips(cases(2, organ(70), make=make), ("x",), classes("liver"), SPACE)
@@ -236,8 +239,13 @@ def test_many_pairs_are_counted():
 )  # fmt: skip
 def test_what_is_one_sided(left, right, total, one_sided):
     """Twice as often, in a third of the cases, and not by chance; the same on either side."""
-    assert Tally("", left, right, total).one_sided is one_sided
-    assert Tally("", right, left, total).one_sided is one_sided
+    assert Tally("", "", left, right, total).one_sided is one_sided
+    assert Tally("", "", right, left, total).one_sided is one_sided
+
+
+def test_names_may_hold_anything():
+    found = choose_flips(cases(20, organ(60)), None, classes("a {lobe} {0} %s"), SPACE)
+    assert "a {lobe} {0} %s lies right of the scan's middle in 20 of 20" in found.reason
 
 
 def test_chance_seldom_looks_like_a_side():
@@ -251,3 +259,19 @@ def test_chance_seldom_looks_like_a_side():
             for _ in range(200)
         ]
         assert sum(found.axes == (0,) for found in on) > 180
+
+
+@pytest.mark.parametrize("flips", range(8))
+def test_sides_are_the_patients_however_the_file_lies(flips):
+    """From voxels to the reason: an organ on the patient's right, in any orientation."""
+    label = np.zeros((1, 12, 10, 8), dtype=np.int32)
+    label[0, 8:11, 3:6, 2:5] = 5
+    image = np.ones((1, 12, 10, 8), dtype=np.float32)
+    image[0, 1:-1, 1:-1, 1:-1] += np.random.default_rng(0).random((10, 8, 6))
+    turn = Orientation((2, 0, 1), (bool(flips & 1), bool(flips & 2), bool(flips & 4)))
+    geometry = Geometry((12, 10, 8), (1.0, 2.0, 3.0))
+    subject = Subject("a", turn.apply(image), turn.apply(label), geometry.reoriented(turn))
+    found = choose_flips(
+        [case_facts(subject)] * FEWEST, None, Classes(("background", "liver"), (0, 5), ""), SPACE
+    )
+    assert "liver lies right of the scan's middle in 10 of 10 cases" in found.reason
