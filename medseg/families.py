@@ -28,6 +28,8 @@ RepMLPNetName = Literal[
 EncoderName = Literal[
     ConvNeXtName, SwinV2Name, SwinMLPName, GMLPName, ResMLPName, RepMLPName, RepMLPNetName
 ]
+Rate = tuple[float, str]
+"""A peak learning rate of AdamW at a batch of a few patches, and whose it is."""
 
 
 class Recipe(NamedTuple):
@@ -46,13 +48,6 @@ class Recipe(NamedTuple):
     max_stages: int
     kernel: int
     min_tokens: float = 3.5
-
-
-class Rate(NamedTuple):
-    """A peak learning rate of AdamW at a batch of a few patches, and whose it is."""
-
-    rate: float
-    source: str
 
 
 class Family(NamedTuple):
@@ -76,7 +71,7 @@ class Family(NamedTuple):
     sizes: tuple[str, ...]
     small: tuple[str, ...]
     large: tuple[str, ...] = ()
-    from_scratch: Rate = Rate(8e-4, "Swin UNETR's, arXiv:2201.01266")
+    from_scratch: Rate = (8e-4, "Swin UNETR's, arXiv:2201.01266")
     fine_tuned: Rate | None = None
     maskable: bool = False
     foldable: bool = False
@@ -91,8 +86,8 @@ FAMILIES = (
         get_args(ConvNeXtName),
         small=("convnext_micro", "convnext_mini"),
         large=("convnext_large", "convnext_xlarge"),
-        from_scratch=Rate(1e-3, "MedNeXt's, arXiv:2303.09975"),
-        fine_tuned=Rate(1e-4, "ConvNeXt's with UPerNet, arXiv:2201.03545"),
+        from_scratch=(1e-3, "MedNeXt's, arXiv:2303.09975"),
+        fine_tuned=(1e-4, "ConvNeXt's with UPerNet, arXiv:2201.03545"),
         maskable=True,
     ),
     Family(
@@ -100,7 +95,7 @@ FAMILIES = (
         get_args(SwinV2Name),
         small=("swinv2_mini",),
         large=("swinv2_large", "swinv2_huge", "swinv2_giant"),
-        fine_tuned=Rate(6e-5, "Swin's with UPerNet, arXiv:2103.14030"),
+        fine_tuned=(6e-5, "Swin's with UPerNet, arXiv:2103.14030"),
         maskable=True,
         chunked=True,
     ),

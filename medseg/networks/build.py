@@ -37,12 +37,6 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
 }
 
 
-def _point_rend(
-    fine_channels: Sequence[int], num_outputs: int, strides: Sequence[int], *, multilabel: bool
-) -> Head:
-    return PointRendHead(fine_channels, num_outputs, strides, multilabel=multilabel)
-
-
 def _dense(
     fine_channels: Sequence[int], num_outputs: int, strides: Sequence[int], *, multilabel: bool
 ) -> Head:
@@ -50,7 +44,7 @@ def _dense(
     return DenseHead(fine_channels, num_outputs, strides)
 
 
-HEADS: dict[str, Callable[..., Head]] = {"pointrend": _point_rend, "dense": _dense}
+HEADS: dict[str, Callable[..., Head]] = {"pointrend": PointRendHead, "dense": _dense}
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
@@ -33,9 +33,7 @@ class Stage(NamedTuple):
         channels: Of its map.
         drop_paths: Share of items whose branch is dropped in training, per block.
         step: Stride into the stage, per axis.
-        kernel: Of the stage, as in `Levels`.
-        window: Of the stage, as in `Levels`.
-        mixer: Of the stage, as in `Levels`.
+        kernel, window, mixer: The stage's own of those in `Levels`.
         attention_chunks: As in `Savers`.
     """
 
@@ -98,15 +96,9 @@ def _stages(size: Size, levels: Levels, drop_path: float, savers: Savers) -> lis
     depths = size.depths[: len(levels.steps)]
     most = max(sum(depths) - 1, 1)
     rates = iter(drop_path * block / most for block in range(sum(depths)))
-    return [
-        Stage(
-            number,
-            size.channels * 2**number,
-            tuple(next(rates) for _ in range(depth)),
-            *own,
-            savers.attention_chunks,
-        )
-        for number, (depth, own) in enumerate(
-            zip(depths, zip_longest(*levels, fillvalue=()), strict=True)
-        )
-    ]
+    stages: list[Stage] = []
+    own = zip_longest(*levels, fillvalue=())  # there may be none of what no block reads
+    for number, (depth, scale) in enumerate(zip(depths, own, strict=True)):
+        channels, drop_paths = size.channels * 2**number, tuple(islice(rates, depth))
+        stages.append(Stage(number, channels, drop_paths, *scale, savers.attention_chunks))
+    return stages

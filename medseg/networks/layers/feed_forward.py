@@ -11,12 +11,7 @@ from torch.nn import functional as F
 
 
 def expand_and_project(channels: int, expansion: int = 4) -> tuple[nn.Linear, nn.Linear]:
-    """The two layers.
-
-    Args:
-        channels: Input of the first, and output of the second.
-        expansion: Hidden channels, in multiples of `channels`; the papers' is 4.
-    """
+    """The two layers; `expansion` is the hidden channels in multiples of `channels`."""
     hidden = expansion * channels
     return nn.Linear(channels, hidden), nn.Linear(hidden, channels)
 
@@ -27,13 +22,6 @@ def feed_forward(
     project: Callable[[Tensor], Tensor],
     scale: Tensor | None = None,
 ) -> Tensor:
-    """Transform tokens.
-
-    Args:
-        tokens: (..., channels).
-        expand: To the hidden channels.
-        project: Back from them.
-        scale: The layer scale, (channels).
-    """
+    """Transform tokens, (..., channels); `scale` is the layer scale, (channels)."""
     out = project(F.gelu(expand(tokens)))
     return out if scale is None else out * scale
