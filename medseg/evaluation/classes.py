@@ -99,7 +99,7 @@ def find_unannotated(
     names = tuple(names)
     found: dict[str, frozenset[str]] = {}
     for entry in references if missing == "unannotated" else ():
-        if entry.classes:
+        if entry.classes and entry.case is None:  # segments of a file are all that were looked for
             there = {spelled(name) for name, _ in entry.masks()}
             found[entry.name] = frozenset(map(spelled, names)) - there
     if table is not None:

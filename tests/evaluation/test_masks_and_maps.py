@@ -1,15 +1,20 @@
 """Laws of evaluation: the same classes have the same scores, however either side stores them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medseg.errors import MedsegError, SettingsError
+from medseg.evaluation.classes import find_unannotated
+from medseg.evaluation.entries import Entry, Side
 from medseg.evaluation.evaluate import evaluate_folders, score_case
+from medseg.evaluation.pairing import Pair, Pairing
 from medseg.evaluation.summary import summary_table
 from medseg.geometry import Geometry
 from medseg.progress import Silent
+from medseg.scans.case import Case
 from medseg.scans.marks import mark
 from medseg.scans.write import write_label_map
 
@@ -379,3 +384,12 @@ def test_masks_that_training_unites_are_united(tmp_path):
     assert problems == ()
     assert {row.name: row.dice.mean for row in summary.classes} == {"class 255": 1.0}
     assert len(summary.scores) == 4
+
+
+def test_segments_that_a_file_does_not_have_are_absent():
+    """A file of segments is whole: what is not in it was not there."""
+    file = Path("a.seg.nrrd")
+    case = Case("a", (Path("a.nii"),), (file,), segments=("liver", "spleen"), layered=True)
+    entry = Entry("a", (file, file), (("a",),), case.segments, case)
+    pairing = Pairing([Pair(entry, entry)], [], Side(), Side((entry,)))
+    assert find_unannotated(pairing, case.segments, "unannotated", None) == {}
