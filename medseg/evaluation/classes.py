@@ -99,7 +99,7 @@ def find_unannotated(
     names = tuple(names)
     found: dict[str, frozenset[str]] = {}
     for entry in references if missing == "unannotated" else ():
-        if entry.classes:
+        if entry.classes and entry.case is None:  # segments of a file are all that were looked for
             there = {spelled(name) for name, _ in entry.masks()}
             found[entry.name] = frozenset(map(spelled, names)) - there
     if table is not None:
@@ -119,11 +119,11 @@ def _found(references: Sequence[Entry], progress: Progress) -> list[int]:
     """Every value but 0 in the references' label maps."""
     values: set[int] = set()
     for entry in progress.track(references, "reading references", len(references)):
-        if entry.case is not None:  # pieces of one class
-            values.add(1)
-            continue
+        files = entry.files if entry.case is None else entry.case.labels
         with suppress(ScanError):  # it is reported when the case is scored
-            values |= {value for path in entry.files if path for value in values_in(path)}
+            found = {value for path in files if path for value in values_in(path)}
+            # Pieces of one class are united under the greatest.
+            values |= found if entry.case is None else {*sorted(found)[-1:]}
     return sorted(values)
 
 

@@ -14,6 +14,7 @@ from medseg.evaluation.overlap import Mask
 from medseg.geometry import Geometry
 from medseg.hparams import MissingMasks
 from medseg.scans.alignment import align
+from medseg.scans.case import Case
 from medseg.scans.decode import Voxels
 from medseg.scans.kinds import looks_like_image
 from medseg.scans.notes import Note
@@ -88,24 +89,14 @@ class Opened:
     ) -> None:
         self.notes: list[Note] = []
         self.label: Labels | None = None
-        self._entry, self._side, self._missing = entry, side, missing
+        self._side, self._missing = side, missing
         self._files = {spelled(name): path for name, path in entry.masks()}
         self._layers: Mapping[str, Labels] = {}
-        case = entry.case
-        if grid is None:
-            self.grid = self._own_grid()
-        else:
-            self.grid = grid
-            if case is not None:
-                layers = list(read_layers(case, grid, _GRID))
-                self.notes += [note for layer in layers for note in layer.warnings]
-                if case.layered:
-                    names = map(spelled, case.segments)
-                    self._layers = dict(zip(names, (one.values for one in layers), strict=True))
-                else:
-                    self.label = layers[0].values
-            elif not entry.classes and entry.files[0] is not None:
-                self.label = self._read(entry.files[0])
+        self.grid = self._own_grid(entry) if grid is None else grid
+        if entry.case is not None:
+            self._read_together(entry.case)
+        elif self.label is None and not entry.classes and entry.files[0] is not None:
+            self.label = self._read(entry.files[0])
 
     def find(
         self, name: str, values: tuple[int, ...], ignore_label: int | None = None
@@ -142,14 +133,25 @@ class Opened:
             "empty" + "; if nobody looked for it, unannotated" * (self._side == "reference"),
         )
 
-    def _own_grid(self) -> Geometry:
-        if not self._entry.classes and self._entry.files[0] is not None:
-            self.label, grid = label_map(self._entry.files[0])
+    def _own_grid(self, entry: Entry) -> Geometry:
+        """That of the label map, which is kept, or of the first mask."""
+        if not entry.classes and entry.files[0] is not None:
+            self.label, grid = label_map(entry.files[0])
             return grid
         first = next(iter(self._files.values()), None)
         if first is None:
             raise ScanError(self._side, "has no mask of any class", "predict it")
         return label_map(first)[1]
+
+    def _read_together(self, case: Case) -> None:
+        """As training reads them: by the names of segments, or as pieces of one class."""
+        layers = list(read_layers(case, self.grid, _GRID))
+        self.notes += [note for layer in layers for note in layer.warnings]
+        if case.layered:
+            each = (layer.values for layer in layers)
+            self._layers = dict(zip(map(spelled, case.segments), each, strict=True))
+        else:
+            self.label = layers[0].values
 
     def _read(self, path: Path) -> Labels:
         values, own = label_map(path)

@@ -143,10 +143,14 @@ def read_layers(case: Case, geometry: Geometry, of: str = FIRST_IMAGE) -> Iterat
 
 
 def _united(layers: Sequence[Layer]) -> Layer:
-    """Pieces of one class, such as the lesions of an image: what is in any of them."""
-    mask = np.zeros(layers[0].values.shape, dtype=np.uint8)
+    """Pieces of one class, such as the lesions of an image: what is in any of them.
+
+    It has the value that such a mask has alone, in this dataset's other cases.
+    """
+    value = max(layer.values.max() for layer in layers)
+    mask = np.zeros(layers[0].values.shape, dtype=np.min_scalar_type(value))
     for layer in layers:
-        mask |= layer.values != 0
+        np.putmask(mask, layer.values != 0, value)
     return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
 
 

@@ -266,3 +266,18 @@ def test_a_label_that_medseg_predicted_is_named(tmp_path):
     mark(label)
     (note,) = predicted_labels(case)
     assert str(note) == "a_seg.nii.gz: a label that medseg itself predicted: was it corrected?"
+
+
+@pytest.mark.parametrize("value", [1, 255])
+def test_pieces_of_one_class_have_the_value_of_a_mask_alone(tmp_path, value):
+    """Else a picture with two lesions would have another class than one with a single lesion."""
+    grid, pieces = Geometry((5, 4, 3)), np.zeros((2, 5, 4, 3), np.uint8)
+    pieces[0, 0], pieces[1, 3:] = value, value
+    image = write_image(np.ones((1, 5, 4, 3), np.float32), grid, tmp_path / "a.nii.gz")
+    files = [
+        write_label_map(piece, grid, tmp_path / f"a_mask_{index}.nii.gz")
+        for index, piece in enumerate(pieces)
+    ]
+    (label,) = read_subject(Case("a", (image,), tuple(files), pieces=True)).label
+    np.testing.assert_array_equal(label, pieces.max(0))
+    assert label.dtype == np.uint8
