@@ -22,6 +22,9 @@ _PLAIN_IMAGES = IMAGE_WORDS | {"imagestr", "input", "inputs"}
 _PLAIN_LABELS = LABEL_WORDS | {"labelstr", "1st_manual", "2nd_manual"}
 _VIEWS = frozenset(["mask", "masks", "fov"])
 """Beside labels that are said to be drawn by hand, these are fields of view."""
+_MUCH = 4
+"""A folder of a contrast is a channel, of which a case may lack its file, if the fullest has at
+most this many times its files."""
 _DRAWN = frozenset(["1st", "2nd", "manual", "manual1", "manual2", "vessel", "vessels"])
 
 
@@ -184,7 +187,8 @@ def _unnamed_images(
     if len(others) <= 1:
         return list(others), []
     best = max(hits.values(), default=0)
-    full = [name for name, count in hits.items() if count == best]
+    most = [name for name, count in hits.items() if _MUCH * count >= best > 0]
+    full = most if _are_channels(most) else [n for n, count in hits.items() if count == best]
     if 2 * best > len(keys) and (len(full) == 1 or _are_channels(full)):
         return full, []
     if 2 * best > len(keys):
