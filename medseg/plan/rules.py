@@ -10,6 +10,7 @@ from medseg.measure.facts import CaseFacts, Fingerprint
 from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_task, class_weights
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.learning_rate import choose_layer_decay, choose_learning_rate
+from medseg.plan.missing_channels import choose_channel_dropout
 from medseg.plan.patch import (
     BATCH_RULE,
     CPU_VOXELS,
@@ -66,6 +67,9 @@ def make_plan(
         )
     modality, reasons["modality"] = choose_modality(cases)
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
+    dropout = 0.0
+    if hparams.missing_channels == "absent":
+        dropout, reasons["channel_dropout"] = choose_channel_dropout(len(normalisation))
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
     axes = network_axes(walked)
@@ -117,6 +121,7 @@ def make_plan(
         ignore_label=declared.ignore_label,
         learning_rate=rate,
         layer_decay=decay,
+        channel_dropout=dropout,
     )
 
 

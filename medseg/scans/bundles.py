@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from medseg.scans.case import AbsentChannel, Case, Problem
+from medseg.scans.case import Case, Channel, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.formats import FLAT_SUFFIXES, suffix_of
 from medseg.scans.listing import shown
@@ -67,7 +67,7 @@ class _Images(NamedTuple):
     """The files of a case in channel order, and the channels that have none."""
 
     files: tuple[Path, ...]
-    absent: tuple[AbsentChannel, ...]
+    absent: tuple[Channel, ...]
 
 
 class Wish(NamedTuple):
@@ -106,7 +106,7 @@ def assemble(
     classes = () if unlike else _classes([label for _, label in matched], counts)
     found: list[tuple[Bundle, _Images, tuple[Path | None, ...]]] = []
     for image, label in matched:
-        images_of_case = _channels(image, label, rule.keys, problems, wish)
+        images_of_case = _channels(image, label, rule, problems, wish)
         if classes:
             masks = _per_class(label, classes, problems, wish)
         else:
@@ -248,15 +248,15 @@ def _are_numbered(label: Bundle) -> bool:
 
 
 def _channels(
-    image: Bundle, label: Bundle, keys: tuple[str, ...], problems: list[Problem], wish: Wish
+    image: Bundle, label: Bundle, rule: ChannelRule, problems: list[Problem], wish: Wish
 ) -> _Images | None:
     """One file per key, or the only file if there are no keys; else None, and a problem.
 
     Where channels may be absent, those of some keys.
     """
-    name = display(image.name)
+    name, keys = display(image.name), rule.keys
     chosen = [image.parts.get(key, []) for key in keys] if keys else [image.files]
-    absent = [AbsentChannel(at, key) for at, key in enumerate(keys) if not chosen[at]]
+    absent = [channel for channel in rule.channels if channel.key not in image.parts]
     if absent and (wish.missing.channels == "refuse" or len(absent) == len(keys)):
         remedy = "add the file, or remove the case"
         if len(absent) < len(keys):

@@ -29,11 +29,8 @@ class Problem(NamedTuple):
         return f"{self.name}: {self.what}; {self.remedy}"
 
 
-class AbsentChannel(NamedTuple):
-    """A channel that a case has no file of: its place among all, and what tells its files.
-
-    The key is as in `ChannelRule.keys`; '' where the channels are no files.
-    """
+class Channel(NamedTuple):
+    """A channel: its place among all, and what tells its files, as in `ChannelRule.keys`."""
 
     place: int
     key: str
@@ -71,7 +68,7 @@ class Case:
     pieces: bool = False
     group: str = ""
     part: Literal["training", "validation"] | None = None
-    absent: tuple[AbsentChannel, ...] = ()
+    absent: tuple[Channel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,3 +91,8 @@ class Subject:
     geometry: Geometry
     warnings: tuple[Note, ...] = field(default=())
     absent: tuple[int, ...] = ()
+
+    @property
+    def seen(self) -> npt.NDArray[np.float32]:
+        """The channels that are there, (channels, *size)."""
+        return np.delete(self.image, self.absent, axis=0) if self.absent else self.image

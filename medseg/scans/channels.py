@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from medseg.scans.case import AbsentChannel, Case, Problem
+from medseg.scans.case import Case, Channel, Problem
 from medseg.scans.formats import named_path
 from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
 from medseg.scans.names import case_folder, composed, file_stem, is_label_name, role, safe_names
@@ -32,6 +32,11 @@ class ChannelRule(BaseModel):
 
     kind: Literal["single", "suffix", "folder", "outer"] = "single"
     keys: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that files are told apart by."""
+        return tuple(Channel(place, key) for place, key in enumerate(self.keys))
 
     def split(self, path: Path) -> tuple[Path, str] | None:
         """The case, named by the path's last part, and the key of one of its files.
@@ -83,7 +88,7 @@ class _Images(NamedTuple):
 
     group: "_Group"
     files: tuple[Path, ...]
-    absent: tuple[AbsentChannel, ...] = ()
+    absent: tuple[Channel, ...] = ()
 
 
 class _Group(NamedTuple):
@@ -182,11 +187,7 @@ def _complete(
 ) -> Iterator[_Images]:
     """Groups with one file per channel, in channel order; or with fewer, if cases may lack some."""
     for group in groups:
-        absent = tuple(
-            AbsentChannel(place, key)
-            for place, key in enumerate(rule.keys)
-            if key not in group.files
-        )
+        absent = tuple(channel for channel in rule.channels if channel.key not in group.files)
         twice = [path.name for same in group.files.values() if len(same) > 1 for path in same]
         if len(rule.keys) > 1 and absent and not lacking:
             what = f"no file for channel {', '.join(channel.key for channel in absent)}"

@@ -125,6 +125,16 @@ def _how_lost(labels: Labels, lost: Sequence[str]) -> str:
     return f"after resampling to {spacing} mm; set --spacing-mm {wanted} to keep it"
 
 
+def unseen_channels(training: Sequence[StoredCase], plan: Plan) -> Iterator[str]:
+    """A line for each channel that no case has which trains."""
+    for channel in range(plan.channels):
+        if all(channel in case.absent for case in training):
+            yield (
+                f"channel {channel}: absent in all {len(training)} cases that train, so nothing "
+                "is learned of it; choose another --fold or --split"
+            )
+
+
 def copies(
     facts: Sequence[CaseFacts], stored: Mapping[str, StoredCase], dealt: Dealt
 ) -> Iterator[str]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from medseg.errors import MedsegError
-from medseg.scans.case import AbsentChannel
+from medseg.scans.case import Channel
 from medseg.scans.discover import ChannelRule, discover, group_inputs
 from tests.scans.folders import fill
 
@@ -194,7 +194,7 @@ def test_what_prediction_is_given_may_lack_channels_if_the_model_bears_it(tmp_pa
     assert found.problems == []
     assert [case.name for case in found.cases] == ["p1", "p2"]
     assert [place.as_posix() for place in found.places] == ["p1", "p2"]
-    assert found.cases[1].absent == (AbsentChannel(0, "_0000"),)
+    assert found.cases[1].absent == (Channel(0, "_0000"),)
     assert [path.name for path in found.cases[1].images] == ["p2_0001.nii.gz"]
 
 
