@@ -16,7 +16,7 @@ UNNAMED = "unnamed"
 Told = Literal["single", "suffix", "folder", "outer"]
 """How channels are told apart, as in `ChannelRule`."""
 _PATTERN = "or choose with --pattern"
-_WITHOUT = "to learn from cases that lack it, --missing-channels absent"
+_WITHOUT = "learn from cases that lack it: --missing-channels absent"
 
 
 class Bundle(NamedTuple):
@@ -258,9 +258,8 @@ def _channels(
     chosen = [image.parts.get(key, []) for key in keys] if keys else [image.files]
     absent = [channel for channel in rule.channels if channel.key not in image.parts]
     if absent and (wish.missing.channels == "refuse" or len(absent) == len(keys)):
-        remedy = "add the file, or remove the case"
-        if len(absent) < len(keys):
-            remedy += f"; or, {_WITHOUT}"
+        some = len(absent) < len(keys)
+        remedy = "add the file, " + (f"remove the case, or {_WITHOUT}" if some else "or remove it")
         what = f"no file for channel {', '.join(channel.key for channel in absent)}"
         problems.append(Problem(name, what, remedy))
         return None
@@ -273,7 +272,7 @@ def _channels(
     ]
     if extra:
         said = f"{', '.join(extra)} is not used: most cases have no such channel"
-        remedy = f"remove it, or add it to the other cases; or, {_WITHOUT}"
+        remedy = f"remove it, add it to the other cases, or {_WITHOUT}"
         problems.append(Problem(name, said, remedy))
     return _Images(tuple(files[0] for files in chosen if files), tuple(absent))
 
