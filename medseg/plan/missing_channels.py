@@ -15,17 +15,21 @@ DROPOUT = 0.2
 """Chance that a channel is dropped from a patch."""
 
 
-def constant_as_absent(found: Fingerprint) -> Fingerprint:
+def constant_as_absent(found: Fingerprint, names: Sequence[str]) -> Fingerprint:
     """Count channels of one value as absent: they show nothing.
+
+    Args:
+        found: Cases with what they have no file of.
+        names: Of the channels.
 
     Raises:
         MedsegError: If a channel is absent everywhere.
     """
     cases = tuple(_without_constant(case) for case in found.cases)
-    for channel in range(len(cases[0].channels)):
+    for channel, name in enumerate(names):
         if not any(channel in case.present for case in cases):
             raise MedsegError(
-                f"channel {channel}",
+                name,
                 f"is absent in all {len(cases)} cases that can be used, or has one value only",
                 "add a case that has it, or take its files out of the dataset",
             )
@@ -47,11 +51,10 @@ def absent_lines(
     Args:
         files: Cases with what they have no file of.
         counted_so: The same cases with all that counts as absent.
-        names: Of the channels, where files tell them.
+        names: Of the channels.
     """
     total = len(files.cases)
-    for channel in range(len(files.cases[0].channels)):
-        name = names[channel] if channel < len(names) else f"channel {channel}"
+    for channel, name in enumerate(names):
         without = [case.name for case in files.cases if channel in case.absent]
         if without:
             yield f"{name}: absent in {counted(without, total)}"

@@ -62,6 +62,11 @@ class Missing(NamedTuple):
     masks: Literal["refuse", "empty"] = "refuse"
     channels: Literal["refuse", "absent"] = "refuse"
 
+    @property
+    def channel_share(self) -> float:
+        """Share of the cases above which what they have is a channel of all."""
+        return 1 / 2 if self.channels == "refuse" else 1 / 4
+
 
 class _Images(NamedTuple):
     """The files of a case in channel order, and the channels that have none."""
@@ -215,7 +220,7 @@ def _channel_rule(images: Sequence[Bundle], kind: Told, wish: Wish) -> ChannelRu
         keys = tuple(f"_{index:04d}" for index in range(wish.channels))
         return ChannelRule(kind="suffix", keys=keys)
     counts = Counter(part for image in images for part in image.parts)
-    least = len(images) / (2 if wish.missing.channels == "refuse" else 4)
+    least = wish.missing.channel_share * len(images)
     common = sorted((part for part, n in counts.items() if n > least), key=natural_key)
     if kind == "single" or not common:
         return ChannelRule()

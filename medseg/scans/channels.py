@@ -38,6 +38,12 @@ class ChannelRule(BaseModel):
         """The channels that files are told apart by."""
         return tuple(Channel(place, key) for place, key in enumerate(self.keys))
 
+    def names(self, channels: int) -> tuple[str, ...]:
+        """What to call channels in messages: `flair`, or `channel 1` where files tell no name."""
+        if len(self.keys) == channels > 1:
+            return tuple(channel.name for channel in self.channels)
+        return tuple(f"channel {place}" for place in range(channels))
+
     def split(self, path: Path) -> tuple[Path, str] | None:
         """The case, named by the path's last part, and the key of one of its files.
 

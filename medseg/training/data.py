@@ -126,8 +126,8 @@ def survey(
     )
     absent: tuple[str, ...] = ()
     if hparams.missing_channels == "absent":
-        read, facts = facts, constant_as_absent(facts)
-        names = [channel.name for channel in dataset.channel_rule.channels]
+        names = dataset.channel_rule.names(len(facts.cases[0].channels))
+        read, facts = facts, constant_as_absent(facts, names)
         absent = tuple(absent_lines(read, facts, names))
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
@@ -249,7 +249,7 @@ def prepare_data(
         )
     for name, what, remedy in (*found.problems, *problems):
         progress.warn(f"left out: {name}: {what}; {remedy}")
-    for line in unseen_channels(training, plan):
+    for line in unseen_channels(training, found.channel_rule.names(plan.channels)):
         progress.warn(line)
     for line in copies(found.facts.cases, stored, found.dealt):
         progress.warn(line)

@@ -125,12 +125,12 @@ def _how_lost(labels: Labels, lost: Sequence[str]) -> str:
     return f"after resampling to {spacing} mm; set --spacing-mm {wanted} to keep it"
 
 
-def unseen_channels(training: Sequence[StoredCase], plan: Plan) -> Iterator[str]:
-    """A line for each channel that no case has which trains."""
-    for channel in range(plan.channels):
+def unseen_channels(training: Sequence[StoredCase], names: Sequence[str]) -> Iterator[str]:
+    """A line for each channel, by its name, that no case has which trains."""
+    for channel, name in enumerate(names):
         if all(channel in case.absent for case in training):
             yield (
-                f"channel {channel}: absent in all {len(training)} cases that train, so nothing "
+                f"{name}: absent in all {len(training)} cases that train, so nothing "
                 "is learned of it; choose another --fold or --split"
             )
 

@@ -20,6 +20,8 @@ T1 = channel(minimum=5.0, maximum=900.0, background_share=0.7)
 FLAIR = channel(minimum=-20.0, maximum=300.0, background_share=0.2, whole_numbers=False)
 EMPTY = channel(minimum=0.0, maximum=0.0, mean=0.0, background_share=1.0, whole_numbers=True)
 
+NAMES = ("t1", "flair")
+
 
 def complete(*names):
     return [case(name, channels=(T1, FLAIR)) for name in names]
@@ -47,9 +49,9 @@ def test_intensities_of_absent_channels_count_nowhere():
 def test_a_channel_of_one_value_counts_as_absent():
     flat = case("b", channels=(T1, channel(minimum=7.0, maximum=7.0)))
     found = many(*complete("a"), flat, without("c", 0))
-    counted = constant_as_absent(found)
+    counted = constant_as_absent(found, NAMES)
     assert [each.absent for each in counted.cases] == [(), (1,), (0,)]
-    lines = [*absent_lines(found, counted, ("t1", "flair"))]
+    lines = [*absent_lines(found, counted, NAMES)]
     assert lines == [
         "t1: absent in 1 of 3 cases (c)",
         "flair: has one value only in 1 of 3 cases (b): counts as absent",
@@ -62,12 +64,12 @@ def test_a_case_of_nothing_is_no_case_that_lacks_channels():
     flat = channel(minimum=7.0, maximum=7.0)
     nothing = case("b", channels=(EMPTY, flat), absent=(0,))
     assert "every voxel is 7" in misfits([*complete("a"), nothing])["b"].what
-    assert constant_as_absent(many(nothing, *complete("a"))).cases[0].absent == (0,)
+    assert constant_as_absent(many(nothing, *complete("a")), NAMES).cases[0].absent == (0,)
 
 
 def test_a_channel_that_no_case_has_is_refused():
-    with pytest.raises(MedsegError, match="channel 1: is absent in all 2 cases"):
-        constant_as_absent(many(without("a", 1), without("b", 1)))
+    with pytest.raises(MedsegError, match="flair: is absent in all 2 cases"):
+        constant_as_absent(many(without("a", 1), without("b", 1)), NAMES)
 
 
 def test_a_plan_without_the_setting_is_as_before():

@@ -138,7 +138,7 @@ def _bundles(
             return None
     name = named_below(images[0].parent, images[:1])[0].name
     parts = channels.tell(images)
-    if sum(map(len, parts.values())) < len({*images}) or (len(parts) < len({*images}) > 1):
+    if sum(map(len, parts.values())) < len({*images}):
         what = f"named in {source}, with channels that neither names nor folders tell apart"
         problems.append(Problem(str(images[0]), what, "give them different names"))
         return None
