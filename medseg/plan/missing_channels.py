@@ -72,6 +72,5 @@ def choose_channel_dropout(channels: int) -> tuple[float, str]:
     if channels < 2:
         return 0.0, "none: the one channel is always there"
     return DROPOUT, (
-        "each channel is hidden from that share of the patches, never all: predicts cases that "
-        "lack some"
+        "share of the patches that each channel is hidden from, never all: scans may lack some"
     )
