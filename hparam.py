@@ -32,6 +32,10 @@ hparams = HParams(
     # empty: the class is absent there. unannotated: nobody looked for it, so it may be there.
     # One of: refuse, empty, unannotated.
     missing_masks="refuse",
+    # Where a case lacks files of some channels. refuse: leave it out. absent: learn without
+    # them, so that scans that lack some can be predicted too; a channel of one value counts as
+    # absent. One of: refuse, absent.
+    missing_channels="refuse",
     # CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
     # classes may be there unmarked. Cases that it does not name have all. None: all cases have.
     annotated=None,

@@ -207,7 +207,8 @@ class Model:
 
                 - a SimpleITK or nibabel image;
                 - a torchio image, or a subject, whose intensity images are the channels;
-                - a list of such images, which are the channels in the training files' order;
+                - a list of such images, which are the channels in the training files' order, with
+                  None for those that are absent, if the model learned from cases that lack some;
                 - a Pillow picture, for a model of pictures: upright, as viewers show it;
                 - an array, (*size) or (channels, *size), its axes to the right, to the front and
                   up; for a model of pictures (rows, columns) or (rows, columns, channels).
@@ -230,7 +231,8 @@ class Model:
 
     def _case(self, paths: Sequence[str]) -> tuple[Case, Sequence[str]]:
         """The case that files or a folder are, and what was left out of the folder, a line each."""
-        found = group_inputs(paths, self._rule, self.plan.channels)
+        lacking = self.plan.channel_dropout > 0
+        found = group_inputs(paths, self._rule, self.plan.channels, lacking=lacking)
         if found.problems:
             raise MedsegError(*found.problems[0])
         if len(found.cases) != 1:
@@ -264,5 +266,8 @@ def _files(scan: object) -> list[str]:
         raise MedsegError("scan", "an empty path", "name a file")
     if files and len(files) < len(named):
         others = next(each for each in named if not isinstance(each, (str, Path)))
-        raise MedsegError(files[0], f"given beside a {type(others).__name__}", "give files alone")
+        remedy = "give files alone"
+        if others is None:
+            remedy = "leave None out: names of files tell which channels they are"
+        raise MedsegError(files[0], f"given beside a {type(others).__name__}", remedy)
     return files

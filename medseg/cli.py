@@ -253,7 +253,7 @@ def _overlay(plan: "Plan") -> "AfterWriting":
     from medseg.scans.read import read_subject
 
     def write(case: "Case", prediction: "Prediction", target: Path) -> None:
-        image = read_subject(case, with_label=False).image
+        image = read_subject(case, with_label=False).seen
         picture = overlay_png(image, prediction.label, prediction.geometry, plan.scored_classes)
         with whole_file(target) as part:
             part.write_bytes(picture)

@@ -127,6 +127,9 @@ class HParams(Settings):
     missing_masks: MissingMasks = "refuse"
     """Where each class has a mask file and a case has none of it. refuse: leave the case out.
     empty: the class is absent there. unannotated: nobody looked for it, so it may be there."""
+    missing_channels: Literal["refuse", "absent"] = "refuse"
+    """Where a case lacks files of some channels. refuse: leave it out. absent: learn without them,
+    so that scans that lack some can be predicted too; a channel of one value counts as absent."""
     annotated: Path | None = None
     """CSV or JSON table of case and the classes annotated in it, such as liver|spleen; other
     classes may be there unmarked. Cases that it does not name have all. None: all cases have."""
@@ -273,6 +276,12 @@ class HParams(Settings):
             lambda h: h.pretrain is None and (h.images is None) != (h.labels is None),
             "images and labels go together",
             "set both, or put everything under data",
+        ),
+        Rule(
+            ("missing_channels", "pretrain"),
+            lambda h: h.pretrain is not None and h.missing_channels == "absent",
+            "an absent channel is nothing that could be restored",
+            "leave out one of them",
         ),
         Rule(
             ("pretrain", "encoder", "network"),

@@ -28,6 +28,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "channels": (["4"], "4", 4),
     "task": (["multilabel"], "'multilabel'", "multilabel"),
     "missing_masks": (["empty"], "'empty'", "empty"),
+    "missing_channels": (["absent"], "'absent'", "absent"),
     "groups": ([r"(p\d+)_"], r"r'(p\d+)_'", r"(p\d+)_"),
     "split": (["split.json"], "'split.json'", Path("split.json")),
     "encoder": (["convnext_tiny"], "'convnext_tiny'", "convnext_tiny"),

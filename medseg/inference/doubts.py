@@ -9,6 +9,7 @@ from medseg.plan.ct_units import ONLY_AIR
 from medseg.plan.intensity_rules import AIR_HU
 from medseg.plan.plan import Plan
 from medseg.prepare.crop import crop
+from medseg.prepare.pipeline import absent_channels
 from medseg.prepare.resample import resampled_size
 from medseg.scans.case import Case, Subject
 from medseg.scans.content import content_box
@@ -30,15 +31,17 @@ def scan_doubts(case: Case, subject: Subject, plan: Plan) -> tuple[str, ...]:
         subject: Their voxels.
         plan: The model's.
     """
-    doubts: list[str] = []
-    several = len(case.images) == len(subject.image) > 1
-    for index, channel in enumerate(subject.image):
-        name = case.images[index if several else 0].name
-        which = f"{name} channel {index}" if len(subject.image) > len(case.images) else name
+    doubts = [_lacking(case, subject)] if subject.absent else []
+    there = [index for index in range(len(subject.image)) if index not in subject.absent]
+    several = len(case.images) == len(there) > 1
+    counts_as_absent = absent_channels(subject, plan)
+    for number, index in enumerate(there):
+        channel = subject.image[index]
+        name = case.images[number if several else 0].name
+        which = f"{name} channel {index}" if len(there) > len(case.images) else name
         if channel.min() == channel.max():
-            doubts.append(
-                f"{which}: nothing in the scan: every voxel is {channel.flat[0]:g}; check the file"
-            )
+            so = "counts as absent" if index in counts_as_absent else "check the file"
+            doubts.append(f"{which}: nothing in the scan: every voxel is {channel.flat[0]:g}; {so}")
         elif len(subject.image) == 1 and looks_like_mask(channel):
             doubts.append(
                 f"{which}: holds a few whole numbers only, as a mask does; check that it is a scan"
@@ -52,6 +55,14 @@ def scan_doubts(case: Case, subject: Subject, plan: Plan) -> tuple[str, ...]:
             f"{_by(model_mm)} mm; check its header"
         )
     return tuple(doubts)
+
+
+def _lacking(case: Case, subject: Subject) -> str:
+    names = [channel.name for channel in case.absent] or [f"{at}" for at in subject.absent]
+    return (
+        f"{case.images[0].name}: predicted without channel {', '.join(names)}, which is absent: "
+        "less sure than with it"
+    )
 
 
 def _odd_units(name: str, subject: Subject, plan: Plan) -> list[str]:

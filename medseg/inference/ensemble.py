@@ -98,6 +98,9 @@ def _check_alike(first: tuple[Path, ModelCard], other: tuple[Path, ModelCard]) -
         "channels": lambda card: card.plan.channels,
         "files of a case": lambda card: card.channel_rule.keys or "one",
         "world frame": lambda card: card.plan.world,
+        "cases that lack channels": lambda card: (
+            "learned from" if card.plan.channel_dropout else "not learned from"
+        ),
     }
     for name, fact in facts.items():
         here, there = fact(first[1]), fact(other[1])
@@ -105,5 +108,5 @@ def _check_alike(first: tuple[Path, ModelCard], other: tuple[Path, ModelCard]) -
             raise MedsegError(
                 f"model = {other[0]}",
                 f"its {name}: {there}, but of {first[0]}: {here}",
-                "give models of the same classes and channels",
+                "give models of the same classes and channels, trained alike",
             )

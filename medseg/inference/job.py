@@ -74,12 +74,14 @@ def predict_inputs(
         SettingsError: If `output` does not fit; nothing was predicted.
         MachineError: If the machine fails; those not done have been named.
     """
-    found = group_inputs(inputs, rule, predictor.plan.channels, series)
+    plan = predictor.plan
+    lacking = plan.channel_dropout > 0
+    found = group_inputs(inputs, rule, plan.channels, series, lacking=lacking)
     for note in found.notes:
         progress.note(note)
     outcomes = [_failed(problem, progress) for problem in found.problems]
     targets, clashes = (
-        plan_outputs(found, output, predictor.plan, (*save, *after)) if found.cases else ([], [])
+        plan_outputs(found, output, plan, (*save, *after)) if found.cases else ([], [])
     )
     outcomes += [_failed(problem, progress) for problem in clashes]
     for index, target in enumerate(progress.track(targets, "predicting", len(targets))):

@@ -75,6 +75,8 @@ class FileDigests:
             MachineError: As `of`.
         """
         reading = f"{case.segments} {case.layered} {case.pieces}"
+        if case.absent:
+            reading += f" without {[channel.place for channel in case.absent]}"
         key = blake2b(f"{case.name} {reading}".encode(), digest_size=16)
         for kind, paths in (("image", case.images), ("label", case.labels)):
             for path in paths:

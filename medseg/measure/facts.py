@@ -73,6 +73,7 @@ class CaseFacts(Frozen):
             layers of one or two values.
         digest: Hash of everything the case was read from; '' where it was not read from files.
         image_digests: Hash of each image file, to find scans that stand in a dataset twice.
+        absent: Channels that are not there; what `channels` says of them is of no scan.
     """
 
     name: str
@@ -94,6 +95,12 @@ class CaseFacts(Frozen):
     image_digests: tuple[str, ...] = ()
     marked: int = 0
     common: int = 0
+    absent: tuple[int, ...] = ()
+
+    @property
+    def present(self) -> dict[int, ChannelFacts]:
+        """The channels that are there, by their place."""
+        return {at: facts for at, facts in enumerate(self.channels) if at not in self.absent}
 
     @property
     def flat(self) -> bool:
@@ -146,6 +153,7 @@ def case_facts(
         outside_box=marked - int(np.count_nonzero(found.marked[box])),
         marked=marked,
         common=found.common,
+        absent=subject.absent,
     )
 
 

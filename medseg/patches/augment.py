@@ -207,12 +207,15 @@ class Augment:
             parameters: From `sample`.
 
         Returns:
-            New tensors of the patch's size, on the device of `batch`.
+            New tensors of the patch's size, on the device of `batch`; channels that are absent are
+            hidden.
         """
         p, axes = parameters, self._free_axes
         # Half precision would move sampling positions by whole voxels.
         with torch.autocast(batch.image.device.type, enabled=False):
-            image, label = spatial.warp(*batch, p.matrices, p.displacements, self.patch_size)
+            image, label = spatial.warp(
+                batch.image, batch.label, p.matrices, p.displacements, self.patch_size
+            )
             intensity.add_noise_(image, p.noise_stds, p.noise_seed)
             intensity.blur_(image, p.blur_sigmas, axes)
             intensity.scale_brightness_(image, p.brightness)
@@ -223,6 +226,7 @@ class Augment:
             spatial.mirror_(image, label, p.flips)
             if self.exchange is not None:
                 self.exchange.apply_(label, p.flips)
+            intensity.hide_channels_(image, batch.absent)
         return PatchBatch(image, label)
 
     @property

@@ -118,3 +118,14 @@ def _blur_axis(x: Tensor, sigma: float, axis: int) -> Tensor:
             total.narrow(axis, here, length - shift).add_(part, alpha=weight)
             norm.narrow(0, here, length - shift).add_(weight)
     return total.div_(norm.view(-1, *(1 for _ in range(x.ndim - 1 - axis))))
+
+
+def hide_channels_(image: Images, hidden: Tensor | None) -> None:
+    """Set channels to the value that absent ones have once intensities are normalised.
+
+    Args:
+        image: (batch, channels, *spatial).
+        hidden: (batch, channels) flags; None hides nothing.
+    """
+    if hidden is not None:
+        image.masked_fill_(hidden.to(image.device)[(..., *(None,) * (image.ndim - 2))], 0.0)

@@ -13,6 +13,7 @@ class Stream(IntEnum):
     AUGMENTATION = 2
     EXTRA_TRANSFORMS = 3
     TRAINING = 4
+    CHANNEL_DROPOUT = 5
 
 
 def generator(stream: Stream, seed: int, rank: int, step: int) -> np.random.Generator:

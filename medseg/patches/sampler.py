@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from medseg.geometry import Size
 from medseg.patches.randomness import Stream, generator
@@ -31,10 +32,19 @@ of a patch come from outside of what was cut; with this margin 3 %, for 5 % more
 
 
 class PatchBatch(NamedTuple):
-    """Images (batch, channels, *patch) float32, and labels (batch, layers, *patch) uint8."""
+    """Patches of one training step.
+
+    Attributes:
+        image: (batch, channels, *patch) float32.
+        label: (batch, layers, *patch) uint8.
+        absent: (batch, channels), the channels that the network is not to see: those that a case
+            lacks, and those that are dropped. `Augment` hides them last, so that no noise brings
+            them back. None: it sees all.
+    """
 
     image: Images
     label: Labels
+    absent: Tensor | None = None
 
 
 class PatchSampler:
@@ -48,7 +58,7 @@ class PatchSampler:
 
     Args:
         cases: As `plan` has them. One without a label is ignored everywhere.
-        plan: Gives `volume_patch`, `batch_size` and `slice_axis`.
+        plan: Gives `volume_patch`, `batch_size`, `slice_axis` and `channel_dropout`.
         seed: Decides everything, with `rank` and the step.
         rank: Of this process among those that train together.
         margin: Context to cut around the patch on each side, as a share of it, so that rotations
@@ -74,7 +84,7 @@ class PatchSampler:
         self._cases = tuple(cases)
         self._seed, self._rank = seed, rank
         self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
-        self._channels = cases[0].channels
+        self._channels, self._dropout = cases[0].channels, plan.channel_dropout
         self._multilabel = plan.task == "multilabel"
         self._layers = plan.num_outputs if self._multilabel else 1
         self._hidden = unannotated_sets(cases, plan)
@@ -103,6 +113,7 @@ class PatchSampler:
         count = self._batch_size
         image = np.empty((count, self._channels, *box), dtype=np.float32)
         label = np.full((count, self._layers, *box), IGNORED, dtype=np.uint8)
+        absent = np.zeros((count, self._channels), dtype=np.bool_)
         uniform = count - max(1, round(count * FOREGROUND_SHARE))
         for i in range(count):
             case = self._visit(step * count + i)
@@ -113,9 +124,19 @@ class PatchSampler:
                 _cut(prepared.label, start, label[i], IGNORED)
             if case.unannotated:
                 self._hide(case.unannotated, label[i])
+            absent[i, list(case.absent)] = True
         if self._slice_axis is not None:
             image, label = image.squeeze(2 + self._slice_axis), label.squeeze(2 + self._slice_axis)
-        return PatchBatch(torch.from_numpy(image), torch.from_numpy(label))
+        return PatchBatch(
+            torch.from_numpy(image), torch.from_numpy(label), self._hidden_channels(absent, step)
+        )
+
+    def _hidden_channels(self, absent: npt.NDArray[np.bool_], step: int) -> Tensor | None:
+        """(batch, channels): what is absent, and what is dropped at this step."""
+        if not self._dropout:
+            return None
+        rng = generator(Stream.CHANNEL_DROPOUT, self._seed, self._rank, step)
+        return torch.from_numpy(drop_channels(absent, self._dropout, rng))
 
     def _hide(self, classes: tuple[int, ...], label: npt.NDArray[np.uint8]) -> None:
         """Say in a patch's label that these classes may be anywhere."""
@@ -147,6 +168,20 @@ class PatchSampler:
         else:
             start = rng.integers(lowest, highest, endpoint=True)
         return (start - self._margin).tolist()
+
+
+def drop_channels(
+    absent: npt.NDArray[np.bool_], chance: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Add channels at random to those that are absent, (batch, channels), leaving one of each item.
+
+    Where all would go, one of those that are there stays, each as likely.
+    """
+    numbers = rng.random(absent.shape)
+    dropped = absent | (numbers < chance)
+    for item in np.flatnonzero(dropped.all(axis=1)):
+        dropped[item, np.where(absent[item], -1, numbers[item]).argmax()] = False
+    return dropped
 
 
 def _cut(

@@ -73,7 +73,7 @@ class TorchioTransforms:
         affine = np.diag((*self.spacing_mm, *missing, 1.0))
         images, labels = [], []
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            for image, label, seed in zip(*batch, seeds, strict=True):
+            for image, label, seed in zip(batch.image, batch.label, seeds, strict=True):
                 torch.default_generator.manual_seed(int(seed))
                 subject = torchio.Subject(
                     image=torchio.ScalarImage(
@@ -87,7 +87,7 @@ class TorchioTransforms:
                     subject = _transformed(transform, subject)
                 images.append(subject.get_image("image").data.float().reshape(image.shape))
                 labels.append(subject.get_image("label").data.to(label.dtype).reshape(label.shape))
-        return PatchBatch(torch.stack(images), torch.stack(labels))
+        return batch._replace(image=torch.stack(images), label=torch.stack(labels))
 
 
 def build_transforms(

@@ -64,7 +64,8 @@ def doubts(cases: Sequence[CaseFacts], masks: Sequence[str] = ()) -> tuple[str, 
 
 def _nothing_there(case: CaseFacts) -> Problem | None:
     if all(channel.minimum == channel.maximum for channel in case.channels):
-        what = f"nothing in the scan: every voxel is {case.channels[0].minimum:g}"
+        seen = next(iter(case.present.values()), case.channels[0])
+        what = f"nothing in the scan: every voxel is {seen.minimum:g}"
         return Problem(case.name, what, "export it again, or remove it")
     if case.world and len(case.channels) == 1 and case.channels[0].maximum <= ONLY_AIR:
         what = f"nothing but air in the scan: no value above {case.channels[0].maximum:g}"
@@ -159,7 +160,7 @@ def _constant_channels(cases: Sequence[CaseFacts]) -> list[str]:
     names = [
         case.name
         for case in cases
-        if any(channel.minimum == channel.maximum for channel in case.channels)
+        if any(channel.minimum == channel.maximum for channel in case.present.values())
     ]
     if not names:
         return []

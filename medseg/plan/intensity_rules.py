@@ -16,9 +16,10 @@ AIR_HU = -500
 
 def choose_modality(cases: Sequence[CaseFacts]) -> tuple[Modality, str]:
     """CT and RGB by their range; all else is one kind, for which units mean nothing."""
-    minimum = np.median([min(channel.minimum for channel in case.channels) for case in cases])
-    maximum = np.median([max(channel.maximum for channel in case.channels) for case in cases])
-    whole = np.mean([channel.whole_numbers for case in cases for channel in case.channels]) > 0.5
+    there = [case.present.values() for case in cases]
+    minimum = np.median([min(channel.minimum for channel in seen) for seen in there])
+    maximum = np.median([max(channel.maximum for channel in seen) for seen in there])
+    whole = np.mean([channel.whole_numbers for seen in there for channel in seen]) > 0.5
     channels = len(cases[0].channels)
     found = f"values from {minimum:g} to {maximum:g} in the median case"
     if cases[0].world and channels == 1 and whole and minimum <= AIR_HU:
@@ -38,7 +39,7 @@ def choose_normalisation(
             "z-score over the dataset"
         )
     shares = [
-        float(np.median([case.channels[index].background_share for case in cases]))
+        float(np.median([c.present[index].background_share for c in cases if index in c.present]))
         for index in range(len(cases[0].channels))
     ]
     shown = ", ".join(f"{share:.0%}" for share in shares)

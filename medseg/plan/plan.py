@@ -60,6 +60,8 @@ class Plan(Frozen):
         learning_rate: Peak, of AdamW.
         layer_decay: What it is multiplied by from each stage of the encoder to the one before.
         ignore_label: The value in the user's files of voxels that nobody annotated.
+        channel_dropout: Chance that a channel is hidden in training, never all of a patch. Above 0,
+            cases may lack channels.
         spacing_mm: Target spacing per volume axis.
         image_orders: Interpolation order per volume axis for images: 3 cubic, 1 linear, 0 nearest.
         patch_size: One entry per network axis.
@@ -96,6 +98,7 @@ class Plan(Frozen):
     learning_rate: FiniteFloat = 4e-3
     layer_decay: FiniteFloat = 1.0
     exchanged: tuple[tuple[int, int], ...] = ()
+    channel_dropout: FiniteFloat = 0.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -137,6 +140,10 @@ class Plan(Frozen):
             (
                 self.task == "multilabel" or not self.regions,
                 "regions overlap, so task must be multilabel",
+            ),
+            (
+                0 <= self.channel_dropout < 1 and (self.channels > 1 or not self.channel_dropout),
+                f"channel_dropout must be in [0, 1), 0 of one channel, got {self.channel_dropout}",
             ),
             (
                 {0, 1, 3}.issuperset(self.image_orders),

@@ -11,6 +11,7 @@ from medseg.plan.classes import UNDECLARED, Declared, choose_classes, choose_tas
 from medseg.plan.flips import choose_flips
 from medseg.plan.intensity_rules import choose_modality, choose_normalisation
 from medseg.plan.learning_rate import choose_layer_decay, choose_learning_rate
+from medseg.plan.missing_channels import choose_channel_dropout
 from medseg.plan.patch import (
     BATCH_RULE,
     CPU_VOXELS,
@@ -67,6 +68,9 @@ def make_plan(
         )
     modality, reasons["modality"] = choose_modality(cases)
     normalisation, reasons["normalisation"] = choose_normalisation(cases, modality)
+    dropout = 0.0
+    if hparams.missing_channels == "absent":
+        dropout, reasons["channel_dropout"] = choose_channel_dropout(len(normalisation))
     spacing_mm, reasons["spacing_mm"] = target_spacing(cases, hparams.spacing_mm, walked)
     orders, reasons["image_orders"] = image_orders(spacing_mm, walked)
     axes = network_axes(walked)
@@ -122,6 +126,7 @@ def make_plan(
         learning_rate=rate,
         layer_decay=decay,
         exchanged=flips.exchanged,
+        channel_dropout=dropout,
     )
 
 

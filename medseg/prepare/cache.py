@@ -43,10 +43,10 @@ from medseg.scans.read import layer_count, read_layers, read_subject
 __all__ = ["StoredCase", "prepare_cases"]
 
 # Counts up whenever the same files and plan would give other arrays than before.
-_VERSION = 6
+_VERSION = 7
 _PLAN_FIELDS = {
     "slice_axis", "world", "task", "channels", "class_names", "label_values", "spacing_mm",
-    "image_orders", "normalisation", "regions", "ignore_label",
+    "image_orders", "normalisation", "regions", "ignore_label", "channel_dropout",
 }  # fmt: skip
 _SMALL_FILES = 4 * 4096
 """Bytes on disk that an entry takes beside its arrays."""

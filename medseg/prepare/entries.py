@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from medseg.plan.plan import Plan
 from medseg.prepare.foreground import foreground
-from medseg.prepare.pipeline import image_slabs, label_layers
+from medseg.prepare.pipeline import absent_channels, image_slabs, label_layers
 from medseg.prepare.prepared import Placement, StoredCase
 from medseg.records import Frozen
 from medseg.scans.case import Subject
@@ -40,6 +40,7 @@ class _Said(Frozen):
     ends: tuple[int, ...]
     class_voxels: tuple[int, ...]
     file_sizes: dict[str, int]
+    absent: tuple[int, ...] = ()
 
 
 def load(entry: Path, name: str) -> StoredCase | None:
@@ -95,6 +96,7 @@ def write(
             ends=found.ends,
             class_voxels=found.voxels,
             file_sizes={file.name: file.stat().st_size for file in part.iterdir()},
+            absent=absent_channels(subject, plan),
         )
         (part / "entry.json").write_text(said.model_dump_json(), encoding="utf-8")
         entry.parent.mkdir(exist_ok=True)
@@ -120,7 +122,14 @@ def tidy_parts(cache: Path) -> None:
 
 def _stored(name: str, entry: Path, said: _Said) -> StoredCase:
     return StoredCase(
-        name, entry, said.channels, said.labelled, said.placement, said.ends, said.class_voxels
+        name,
+        entry,
+        said.channels,
+        said.labelled,
+        said.placement,
+        said.ends,
+        said.class_voxels,
+        absent=said.absent,
     )
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from medseg.errors import ScanError
 from medseg.geometry import Orientation
-from medseg.plan.plan import Plan
+from medseg.plan.plan import Normalisation, Plan
 from medseg.prepare.classes import layer_by_layer
 from medseg.prepare.crop import crop
 from medseg.prepare.prepared import Placement, Prepared
@@ -16,6 +16,8 @@ from medseg.prepare.resample import normalised_slabs, resample_layer, resampled_
 from medseg.scans.case import Subject
 from medseg.scans.content import content_box
 
+_ABSENT = Normalisation(kind="image")
+"""Of one value it makes 0, the mean of whatever a channel has where it is there."""
 _AS_IT_IS = Orientation((0, 1, 2), (False, False, False))
 
 
@@ -53,6 +55,13 @@ def place(subject: Subject, plan: Plan) -> Placement:
             f"{kinds[subject.geometry.world]}, but the plan is made for {kinds[plan.world]}",
             "give files of the formats that the model was trained on",
         )
+    if subject.absent and not plan.channel_dropout:
+        raise ScanError(
+            subject.name,
+            f"has no channel {', '.join(map(str, subject.absent))}, and the model was not trained "
+            "for scans that lack one",
+            "give every channel, or train with --missing-channels absent",
+        )
     if len(subject.image) != plan.channels:
         raise ScanError(
             subject.name,
@@ -66,6 +75,19 @@ def place(subject: Subject, plan: Plan) -> Placement:
     return Placement(subject.geometry, orientation, start, box_size, size)
 
 
+def absent_channels(subject: Subject, plan: Plan) -> tuple[int, ...]:
+    """Channels that are not there; where the plan bears it, those of one value too, but not all."""
+    if not plan.channel_dropout:
+        return subject.absent
+    constant = {at for at, channel in enumerate(subject.image) if _is_constant(channel)}
+    return subject.absent if len(constant) == len(subject.image) else tuple(sorted(constant))
+
+
+def _is_constant(channel: npt.NDArray[np.float32]) -> bool:
+    first = channel[0, 0, 0]
+    return all(bool((plane == first).all()) for plane in channel)
+
+
 def image_slabs(
     subject: Subject, placement: Placement, plan: Plan
 ) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
@@ -74,8 +96,9 @@ def image_slabs(
     Yields:
         Channel, rows of its first axis, and what is there; in the order of the whole array.
     """
-    image = _content(subject.image, placement)
+    image, absent = _content(subject.image, placement), absent_channels(subject, plan)
     for index, (channel, rule) in enumerate(zip(image, plan.normalisation, strict=True)):
+        rule = _ABSENT if index in absent else rule
         for rows, slab in normalised_slabs(channel, rule, placement.size, plan.image_orders):
             yield index, rows, slab
 

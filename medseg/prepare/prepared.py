@@ -65,6 +65,7 @@ class StoredCase:
         class_voxels: Voxels of each class in the prepared label; for multiclass, index 0 is the
             background.
         unannotated: Indices of classes that nobody looked for in this case.
+        absent: Channels that are not there; the image is 0 in them.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StoredCase:
     ends: tuple[int, ...]
     class_voxels: tuple[int, ...]
     unannotated: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()
 
     @property
     def prepared(self) -> Prepared:

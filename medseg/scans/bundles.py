@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from medseg.scans.case import Case, Problem
+from medseg.scans.case import Case, Channel, Problem
 from medseg.scans.channels import ChannelRule
 from medseg.scans.formats import FLAT_SUFFIXES, suffix_of
 from medseg.scans.listing import shown
@@ -16,6 +16,7 @@ UNNAMED = "unnamed"
 Told = Literal["single", "suffix", "folder", "outer"]
 """How channels are told apart, as in `ChannelRule`."""
 _PATTERN = "or choose with --pattern"
+_WITHOUT = "learn from cases that lack it: --missing-channels absent"
 
 
 class Bundle(NamedTuple):
@@ -50,17 +51,41 @@ class Made(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Missing(NamedTuple):
+    """What it means that a case lacks a file which others have.
+
+    Attributes:
+        masks: Of a mask: that it is left out, or that the class is absent there.
+        channels: Of a channel: that it is left out, or that the channel is absent there.
+    """
+
+    masks: Literal["refuse", "empty"] = "refuse"
+    channels: Literal["refuse", "absent"] = "refuse"
+
+    @property
+    def channel_share(self) -> float:
+        """Share of the cases above which what they have is a channel of all."""
+        return 1 / 2 if self.channels == "refuse" else 1 / 4
+
+
+class _Images(NamedTuple):
+    """The files of a case in channel order, and the channels that have none."""
+
+    files: tuple[Path, ...]
+    absent: tuple[Channel, ...]
+
+
 class Wish(NamedTuple):
     """What is known beforehand.
 
     Attributes:
         channels: How many files ending in _0000, _0001, ... an image has; None: not known.
-        missing_masks: Whether a mask that a case lacks is an empty one.
+        missing: What a file that a case lacks means.
         unread: File names in formats that are not read, by bare name: of images, of labels.
     """
 
     channels: int | None = None
-    missing_masks: Literal["refuse", "empty"] = "refuse"
+    missing: Missing = Missing()
     unread: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {})
 
 
@@ -76,26 +101,33 @@ def assemble(
         images: With channels as their parts.
         labels: With classes as their parts.
         kind: How channels are told apart.
-        wish: Channels, and what a missing mask means.
+        wish: Channels, and what a missing file means.
     """
     problems: list[Problem] = []
     matched = list(_matches(images, labels, problems, wish))
     counts = Counter(name for _, label in matched for name in named_classes(label))
-    rule = _channel_rule([image for image, _ in matched], kind, wish.channels)
+    rule = _channel_rule([image for image, _ in matched], kind, wish)
     unlike = _unlike([label for _, label in matched], counts)
     classes = () if unlike else _classes([label for _, label in matched], counts)
-    found: list[tuple[Bundle, tuple[Path, ...], tuple[Path | None, ...]]] = []
+    found: list[tuple[Bundle, _Images, tuple[Path | None, ...]]] = []
     for image, label in matched:
-        image_files = _channels(image, label, rule.keys, problems)
+        images_of_case = _channels(image, label, rule, problems, wish)
         if classes:
             masks = _per_class(label, classes, problems, wish)
         else:
             masks = _one_mask(label, unlike, problems)
-        if image_files and masks:
-            found.append((image, image_files, masks))
+        if images_of_case is not None and masks:
+            found.append((image, images_of_case, masks))
     names = safe_names(_short_names([image for image, _, _ in found]))
     cases = tuple(
-        Case(name, files, masks, part=_side(image), pieces=not classes and len(masks) > 1)
+        Case(
+            name,
+            files.files,
+            masks,
+            part=_side(image),
+            pieces=not classes and len(masks) > 1,
+            absent=files.absent,
+        )
         for name, (image, files, masks) in zip(names, found, strict=True)
     )
     return Made(matched, rule, classes, cases, tuple(problems), tuple(_notes(cases)))
@@ -182,15 +214,14 @@ def _alone(bundles: Sequence[Bundle], what: str, other: str, file: str | None) -
         yield Problem(display(bundle.name), what, remedy)
 
 
-def _channel_rule(
-    images: Sequence[Bundle],
-    kind: Told,
-    channels: int | None,
-) -> ChannelRule:
-    if channels is not None and kind == "suffix":
-        return ChannelRule(kind="suffix", keys=tuple(f"_{index:04d}" for index in range(channels)))
+def _channel_rule(images: Sequence[Bundle], kind: Told, wish: Wish) -> ChannelRule:
+    """What most cases have is a channel; a quarter of them, where the others may lack it."""
+    if wish.channels is not None and kind == "suffix":
+        keys = tuple(f"_{index:04d}" for index in range(wish.channels))
+        return ChannelRule(kind="suffix", keys=keys)
     counts = Counter(part for image in images for part in image.parts)
-    common = sorted((p for p, n in counts.items() if 2 * n > len(images)), key=natural_key)
+    least = wish.missing.channel_share * len(images)
+    common = sorted((part for part, n in counts.items() if n > least), key=natural_key)
     if kind == "single" or not common:
         return ChannelRule()
     return ChannelRule(kind=kind, keys=tuple(common))
@@ -222,27 +253,33 @@ def _are_numbered(label: Bundle) -> bool:
 
 
 def _channels(
-    image: Bundle, label: Bundle, keys: tuple[str, ...], problems: list[Problem]
-) -> tuple[Path, ...]:
-    """One file per key, or the only file if there are no keys; else nothing, and a problem."""
-    name = display(image.name)
+    image: Bundle, label: Bundle, rule: ChannelRule, problems: list[Problem], wish: Wish
+) -> _Images | None:
+    """One file per key, or the only file if there are no keys; else None, and a problem.
+
+    Where channels may be absent, those of some keys.
+    """
+    name, keys = display(image.name), rule.keys
     chosen = [image.parts.get(key, []) for key in keys] if keys else [image.files]
-    missing = [key for key, files in zip(keys, chosen, strict=False) if not files]
-    if missing:
-        remedy = "add the file, or remove the case"
-        problems.append(Problem(name, f"no file for channel {', '.join(missing)}", remedy))
-        return ()
+    absent = [channel for channel in rule.channels if channel.key not in image.parts]
+    if absent and (wish.missing.channels == "refuse" or len(absent) == len(keys)):
+        some = len(absent) < len(keys)
+        remedy = "add the file, " + (f"remove the case, or {_WITHOUT}" if some else "or remove it")
+        what = f"no file for channel {', '.join(channel.key for channel in absent)}"
+        problems.append(Problem(name, what, remedy))
+        return None
     several = [file.name for files in chosen if len(files) > 1 for file in files]
     if several:
         problems.append(_too_many(name, several, [file.name for file in label.files]))
-        return ()
+        return None
     extra = [
         f.name for key, files in image.parts.items() if keys and key not in keys for f in files
     ]
     if extra:
         said = f"{', '.join(extra)} is not used: most cases have no such channel"
-        problems.append(Problem(name, said, "remove it, or add it to the other cases"))
-    return tuple(files[0] for files in chosen)
+        remedy = f"remove it, add it to the other cases, or {_WITHOUT}"
+        problems.append(Problem(name, said, remedy))
+    return _Images(tuple(files[0] for files in chosen if files), tuple(absent))
 
 
 def _too_many(name: str, images: Sequence[str], labels: Sequence[str]) -> Problem:
@@ -264,7 +301,7 @@ def _per_class(
         problems.append(_two(name, several))
         return ()
     missing = [key for key in classes if key not in named]
-    if missing and wish.missing_masks == "refuse":
+    if missing and wish.missing.masks == "refuse":
         what = f"no file for mask of class {shown(missing, 5)}"
         remedy = "add the file; or, if a class without a file is absent, --missing-masks empty"
         problems.append(Problem(name, what, remedy))

@@ -29,13 +29,25 @@ class Problem(NamedTuple):
         return f"{self.name}: {self.what}; {self.remedy}"
 
 
+class Channel(NamedTuple):
+    """A channel: its place among all, and what tells its files, as in `ChannelRule.keys`."""
+
+    place: int
+    key: str
+
+    @property
+    def name(self) -> str:
+        """For messages: `flair` of the key `_flair`, else its number."""
+        return self.key.strip("_-. ") or str(self.place)
+
+
 @dataclass(frozen=True)
 class Case:
     """The files of one patient, specimen or photograph.
 
     Attributes:
         name: Unique in its dataset; outputs are named after it.
-        images: One file, or one per channel in channel order.
+        images: One file, or one per channel in channel order, without those that are absent.
         labels: Nothing (unlabelled), one label map, or one mask per class in class order; None
             where a class is absent by declaration.
         segments: Where label files name their classes themselves (.seg.nrrd, DICOM SEG): the names
@@ -45,6 +57,7 @@ class Case:
         pieces: Whether the label files are of one class and are united: any value but 0 is inside.
         group: Who it is of, such as a patient: cases of one group belong on one side of any split.
         part: The side on which the dataset itself puts it; None where it does not say.
+        absent: Channels without a file, by declaration.
     """
 
     name: str
@@ -55,6 +68,7 @@ class Case:
     pieces: bool = False
     group: str = ""
     part: Literal["training", "validation"] | None = None
+    absent: tuple[Channel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,11 +77,12 @@ class Subject:
 
     Attributes:
         name: The case's name.
-        image: (channels, *size), finite.
+        image: (channels, *size), finite; 0 where a channel is absent.
         label: Values as in the files, (layers, *size), in the smallest type: one label map, or one
             layer per mask file; None if unlabelled.
         geometry: The grid both are on.
         warnings: What had to be mended while reading.
+        absent: Which channels are not there.
     """
 
     name: str
@@ -75,3 +90,9 @@ class Subject:
     label: npt.NDArray[Any] | None
     geometry: Geometry
     warnings: tuple[Note, ...] = field(default=())
+    absent: tuple[int, ...] = ()
+
+    @property
+    def seen(self) -> npt.NDArray[np.float32]:
+        """The channels that are there, (channels, *size)."""
+        return np.delete(self.image, self.absent, axis=0) if self.absent else self.image

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from medseg.scans.case import Case, Problem
+from medseg.scans.case import Case, Channel, Problem
 from medseg.scans.formats import named_path
 from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
 from medseg.scans.names import case_folder, composed, file_stem, is_label_name, role, safe_names
@@ -32,6 +32,17 @@ class ChannelRule(BaseModel):
 
     kind: Literal["single", "suffix", "folder", "outer"] = "single"
     keys: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that files are told apart by."""
+        return tuple(Channel(place, key) for place, key in enumerate(self.keys))
+
+    def names(self, channels: int) -> tuple[str, ...]:
+        """What to call channels in messages: `flair`, or `channel 1` where files tell no name."""
+        if len(self.keys) == channels > 1:
+            return tuple(channel.name for channel in self.channels)
+        return tuple(f"channel {place}" for place in range(channels))
 
     def split(self, path: Path) -> tuple[Path, str] | None:
         """The case, named by the path's last part, and the key of one of its files.
@@ -78,6 +89,14 @@ class Inputs(NamedTuple):
     places: list[PurePath]
 
 
+class _Images(NamedTuple):
+    """The files of a case in channel order, and the channels that have none."""
+
+    group: "_Group"
+    files: tuple[Path, ...]
+    absent: tuple[Channel, ...] = ()
+
+
 class _Group(NamedTuple):
     """Files of one case, by channel; `path` names the case, or is the file that is one."""
 
@@ -87,7 +106,12 @@ class _Group(NamedTuple):
 
 
 def group_inputs(
-    paths: Sequence[str], rule: ChannelRule, channels: int, series: str | None = None
+    paths: Sequence[str],
+    rule: ChannelRule,
+    channels: int,
+    series: str | None = None,
+    *,
+    lacking: bool = False,
 ) -> Inputs:
     """Make cases of the files, folders and globs a user named.
 
@@ -100,6 +124,7 @@ def group_inputs(
         rule: That of the training data.
         channels: What the model expects, for the messages.
         series: Of DICOM series, those that are called so; all, and other files, if None.
+        lacking: Whether a case may lack channels, as long as it has one.
 
     Raises:
         SettingsError: If no series is called so.
@@ -129,11 +154,11 @@ def group_inputs(
             f"left out {len(beside)} file(s) that are no channel of the model: {shown}; "
             "to have one predicted, name the file itself"
         )
-    complete = list(_complete(groups.values(), rule, problems))
-    places = [_place(group, images, found.root) for group, images in complete]
+    complete = list(_complete(groups.values(), rule, problems, lacking=lacking))
+    places = [_place(images, several, found.root) for images in complete]
     cases = [
-        Case(name, images)
-        for name, (_, images) in zip(_names(complete, places), complete, strict=True)
+        Case(name, images.files, absent=images.absent)
+        for name, images in zip(_names(complete, places), complete, strict=True)
     ]
     return Inputs(cases, problems, found.notes, places)
 
@@ -164,47 +189,50 @@ def _claims(rule: ChannelRule, path: Path) -> bool:
 
 
 def _complete(
-    groups: Iterable[_Group], rule: ChannelRule, problems: list[Problem]
-) -> Iterator[tuple[_Group, tuple[Path, ...]]]:
-    """Groups with one file per channel, in channel order."""
+    groups: Iterable[_Group], rule: ChannelRule, problems: list[Problem], *, lacking: bool
+) -> Iterator[_Images]:
+    """Groups with one file per channel, in channel order; or with fewer, if cases may lack some."""
     for group in groups:
-        missing = [key for key in rule.keys if key not in group.files]
+        absent = tuple(channel for channel in rule.channels if channel.key not in group.files)
         twice = [path.name for same in group.files.values() if len(same) > 1 for path in same]
-        if len(rule.keys) > 1 and missing:
-            what = f"no file for channel {', '.join(missing)}"
-            problems.append(Problem(group.name, what, "add it beside the others, or name it too"))
+        if len(rule.keys) > 1 and absent and not lacking:
+            what = f"no file for channel {', '.join(channel.key for channel in absent)}"
+            remedy = (
+                "add it beside the others, or name it too; a model that was trained with "
+                "--missing-channels absent does without"
+            )
+            problems.append(Problem(group.name, what, remedy))
         elif twice:
             what = f"several files for one channel: {', '.join(twice)}"
             problems.append(Problem(group.name, what, "name one of them"))
         elif len(rule.keys) > 1:
-            yield group, tuple(group.files[key][0] for key in rule.keys)
+            files = tuple(group.files[key][0] for key in rule.keys if key in group.files)
+            yield _Images(group, files, absent)
         else:
-            yield group, tuple(path for same in group.files.values() for path in same)
+            yield _Images(group, tuple(path for same in group.files.values() for path in same))
 
 
-def _place(group: _Group, images: Sequence[Path], root: Path) -> PurePath:
-    """A file keeps its own name; of several the case has one."""
-    path = group.path if len(images) > 1 else named_path(images[0])
+def _place(images: _Images, several: bool, root: Path) -> PurePath:
+    """A file keeps its own name; where cases have several, the case has one."""
+    path = images.group.path if several else named_path(images.files[0])
     absolute = spelled(path)
     below = absolute.relative_to(root) if absolute.is_relative_to(root) else PurePath(path.name)
     return below if below.name else PurePath(absolute.name)
 
 
-def _names(
-    complete: Sequence[tuple[_Group, tuple[Path, ...]]], places: Sequence[PurePath]
-) -> list[str]:
+def _names(complete: Sequence[_Images], places: Sequence[PurePath]) -> list[str]:
     """A case's own name; where several share it, its place; at one place, with its format."""
-    own = [group.name for group, _ in complete]
+    own = [images.group.name for images in complete]
     shared = Counter(name.casefold() for name in own)
     at_place = Counter(str(place).casefold() for place in places)
     names: list[str] = []
-    for name, place, (_, images) in zip(own, places, complete, strict=True):
+    for name, place, images in zip(own, places, complete, strict=True):
         if shared[name.casefold()] == 1:
             names.append(name)
         elif at_place[str(place).casefold()] == 1:
             names.append(place.as_posix())
         else:
-            names.append((place.parent / images[0].name.replace(".", "_")).as_posix())
+            names.append((place.parent / images.files[0].name.replace(".", "_")).as_posix())
     return safe_names(names)
 
 

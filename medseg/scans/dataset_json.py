@@ -5,7 +5,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
 
 from medseg.errors import MedsegError
 from medseg.files import machine_error
@@ -32,6 +41,9 @@ def _inside(path: str) -> str:
     return windows.as_posix()
 
 
+_NOWHERE = "."
+"""What an empty path comes to."""
+
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 FilePath = Annotated[Text, AfterValidator(_inside)]
 Value = Text | int | float | list[int]
@@ -43,13 +55,21 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    image: FilePath | tuple[FilePath, ...]
+    image: FilePath | tuple[FilePath | None, ...]
     label: FilePath | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
-        """One path, or one per channel."""
-        return (self.image,) if isinstance(self.image, str) else self.image
+        """One path, or one per channel that is there."""
+        if isinstance(self.image, str):
+            return (self.image,)
+        return tuple(path for path in self.image if path not in (None, _NOWHERE))
+
+    @model_validator(mode="after")
+    def _has_an_image(self) -> Self:
+        if not self.images:
+            raise ValueError("must name an image")
+        return self
 
 
 Entries = tuple[Entry, ...]

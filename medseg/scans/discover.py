@@ -8,6 +8,7 @@ from typing import Literal
 
 from medseg.errors import MedsegError
 from medseg.files import machine_error
+from medseg.scans.bundles import Missing
 from medseg.scans.case import Case, Problem
 from medseg.scans.channels import ChannelRule, group_inputs
 from medseg.scans.dataset_json import DatasetJson, read_dataset_json
@@ -27,6 +28,7 @@ from medseg.scans.regions import Regions
 __all__ = ["ChannelRule", "Dataset", "discover", "discover_scans", "group_inputs"]
 
 MissingMasks = Literal["refuse", "empty"]
+MissingChannels = Literal["refuse", "absent"]
 _LAYOUTS = "docs/data.md shows the layouts"
 
 
@@ -66,6 +68,7 @@ def discover(
     labels: Path | None = None,
     pattern: str | None = None,
     missing_masks: MissingMasks = "refuse",
+    missing_channels: MissingChannels = "refuse",
 ) -> Dataset:
     """Look at a folder of scans and labels; see docs/data.md for the layouts that are understood.
 
@@ -76,12 +79,14 @@ def discover(
         pattern: Glob for the files, such as "*/*.nii.gz", or one for images and one for labels:
             "*T1w*|*mask*".
         missing_masks: Whether a mask file that a case lacks means that the class is absent.
+        missing_channels: Whether a case that lacks files of channels is used without them.
 
     Raises:
         MedsegError: If a folder is missing, holds nothing, no image in it has a label, or what
             fits its names makes no sense.
         MachineError: If the machine fails while looking.
     """
+    missing = Missing(missing_masks, missing_channels)
     try:
         if (images is None) != (labels is None):
             what = "one folder without the other"
@@ -89,9 +94,9 @@ def discover(
                 f"images={images}, labels={labels}", what, "give both folders, or use data"
             )
         if images is not None and labels is not None:
-            dataset = _two_folders(images, labels, Pattern(pattern), missing_masks)
+            dataset = _two_folders(images, labels, Pattern(pattern), missing)
         else:
-            dataset = _one_folder(data, Pattern(pattern), missing_masks)
+            dataset = _one_folder(data, Pattern(pattern), missing)
         named = name_segments(dataset.cases)
         if named.values is None:
             return dataset
@@ -150,29 +155,27 @@ def _grouped(files: Sequence[File], rule: ChannelRule) -> tuple[Sequence[Case], 
     return found[0], found[1]
 
 
-def _one_folder(data: Path, pattern: Pattern, missing_masks: MissingMasks) -> Dataset:
+def _one_folder(data: Path, pattern: Pattern, missing: Missing) -> Dataset:
     check_folder(data)
     description = data / "dataset.json"
     described = read_dataset_json(description) if description.is_file() else None
-    place = Place(look(data), pattern, described, missing_masks)
+    place = Place(look(data), pattern, described, missing)
     return _dataset(read(place), str(data), place.tree, described)
 
 
-def _two_folders(
-    images: Path, labels: Path, pattern: Pattern, missing_masks: MissingMasks
-) -> Dataset:
+def _two_folders(images: Path, labels: Path, pattern: Pattern, missing: Missing) -> Dataset:
     check_folder(images)
     check_folder(labels)
     where = f"{images} and {labels}"
     if images.samefile(labels):
-        return _same_folder(images, pattern, missing_masks)
+        return _same_folder(images, pattern, missing)
     image_tree, label_tree = look(images), look(labels)
     # One may lie within the other, as derivatives do in BIDS.
     image_tree = _without(image_tree, labels)
     label_tree = _without(label_tree, images)
     chosen = pattern.choose(image_tree.files, (), images)
     named = pattern.choose((), label_tree.files, labels)
-    place = Place(replace(image_tree, files=()), Pattern(), None, missing_masks)
+    place = Place(replace(image_tree, files=()), Pattern(), None, missing)
     layout = f"two folders: {images.name} and {labels.name}"
     layout += f", {pattern.text}" if pattern else ""
     found = None
@@ -190,9 +193,9 @@ def _two_folders(
     return _dataset(found, where, both, None)
 
 
-def _same_folder(folder: Path, pattern: Pattern, missing_masks: MissingMasks) -> Dataset:
+def _same_folder(folder: Path, pattern: Pattern, missing: Missing) -> Dataset:
     """Images and labels in one folder, told apart by the words in their names."""
-    place = Place(look(folder), pattern, None, missing_masks)
+    place = Place(look(folder), pattern, None, missing)
     found = by_pattern(place) if pattern.tells else one_folder(place)
     if found is None or not found.pairs.cases or found.pairs.doubts:
         raise MedsegError(

@@ -21,6 +21,7 @@ from medseg.scans.decode import said
 from medseg.scans.notes import Note
 from medseg.scans.pictures import pixels_in_memory
 from medseg.scans.quiet import quiet
+from medseg.scans.read import with_absent
 from medseg.scans.sanitise import finite_image
 from medseg.scans.voxels import Voxels, lps_grid, placed_grid
 
@@ -41,9 +42,10 @@ def subject_of(
 
     Args:
         image: A SimpleITK or nibabel image; a torchio image, or a subject, whose intensity images
-            are the channels; a list of such images, the channels in their order; a Pillow picture;
-            an array, (*size) or (channels, *size) with the axes to the right, to the front and up,
-            or for pictures (rows, columns) or (rows, columns, channels).
+            are the channels; a list of such images, or of arrays, the channels in their order, with
+            None where one is absent; a Pillow picture; an array, (*size) or (channels, *size) with
+            the axes to the right, to the front and up, or for pictures (rows, columns) or (rows,
+            columns, channels).
         channels: What the model was trained on.
         spacing_mm: Of an array's axes, in mm; goes with arrays of volumes alone.
         world: Whether the model was trained on scans with a world frame, or on pictures.
@@ -53,16 +55,17 @@ def subject_of(
             apart.
         MachineError: If its voxels are still in a file that this machine could not read.
     """
+    image, absent = _without_absent(image, channels)
     images = _stating_images(image)
     if images and spacing_mm is not None:
         raise ScanError(_NAME, "states its spacing itself", "leave out spacing_mm")
     if images:
         read = [_read(each) for each in images]
     elif world:
-        read = [_of_volume(_array(image), channels, spacing_mm)]
+        read = [_of_volume(_array(image), channels - len(absent), spacing_mm)]
     else:
         pixels = _upright(image) if isinstance(image, PIL.Image.Image) else _array(image)
-        read = [_of_picture(pixels, channels, spacing_mm)]
+        read = [_of_picture(pixels, channels - len(absent), spacing_mm)]
     geometry = read[0].geometry
     notes: list[Note] = []
     parts: list[npt.NDArray[np.float32]] = []
@@ -72,8 +75,26 @@ def subject_of(
         values, moved = align(name, Voxels(values, voxels.geometry), geometry, order=1)
         parts.append(values)
         notes += [*mended, *moved]
+    if absent:
+        each = [channel[None] for values in parts for channel in values]
+        parts = with_absent(_NAME, each, absent)
     values = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    return Subject(_NAME, values, None, geometry, tuple(notes))
+    return Subject(_NAME, values, None, geometry, tuple(notes), absent)
+
+
+def _without_absent(image: object, channels: int) -> tuple[object, tuple[int, ...]]:
+    """A list without None, and where None stood; anything else as it is."""
+    if not isinstance(image, (list, tuple)):
+        return image, ()
+    places = tuple(place for place, each in enumerate(image) if each is None)
+    if not places:
+        return image, ()
+    if len(image) != channels:
+        what = f"a list of {len(image)} with None in it, and the model knows {channels} channels"
+        raise ScanError(_NAME, what, "give an image or None for each channel")
+    if len(places) == len(image):
+        raise ScanError(_NAME, "a list without an image", _GIVE)
+    return [each for each in image if each is not None], places
 
 
 def _stating_images(image: object) -> Sequence[_Stating]:

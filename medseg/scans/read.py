@@ -75,6 +75,7 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         warnings += [*_said(path), *mended, *moved]
     if geometry is None:
         raise ScanError(case.name, "has no image", "add one")
+    channels = with_absent(case.name, channels, [channel.place for channel in case.absent])
 
     layers = list(read_layers(case, geometry)) if with_label else []
     for layer in layers:
@@ -85,7 +86,25 @@ def read_subject(case: Case, with_label: bool = True) -> Subject:
         label=_stacked([layer.values for layer in layers]) if layers else None,
         geometry=geometry,
         warnings=tuple(warnings),
+        absent=tuple(channel.place for channel in case.absent),
     )
+
+
+def with_absent(
+    name: str, channels: Sequence[npt.NDArray[np.float32]], places: Sequence[int]
+) -> list[npt.NDArray[np.float32]]:
+    """The images of a case, (1, *size) each, with zeros at the places of those that are absent.
+
+    Raises:
+        ScanError: If an image holds several channels: then places tell nothing.
+    """
+    found = list(channels)
+    if places and any(len(channel) > 1 for channel in found):
+        what = "an image of it has several channels, so none can be absent"
+        raise ScanError(name, what, "give each channel a file of its own, or all of them")
+    for place in sorted(places):
+        found.insert(place, np.zeros_like(channels[0]))
+    return found
 
 
 def _said(path: Path) -> list[Note]:

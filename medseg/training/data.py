@@ -18,6 +18,7 @@ from medseg.networks.cost import training_bytes
 from medseg.plan.checks import check_cases
 from medseg.plan.classes import UNDECLARED, Declared
 from medseg.plan.doubts import doubts
+from medseg.plan.missing_channels import absent_lines, constant_as_absent
 from medseg.plan.overview import case_table
 from medseg.plan.patch import Candidate, Limits
 from medseg.plan.plan import Plan
@@ -32,7 +33,7 @@ from medseg.scans.discover import Dataset, discover, discover_scans
 from medseg.scans.known import shown
 from medseg.scans.regions import regions_of
 from medseg.training.annotated import unannotated
-from medseg.training.doubts import Labels, copies, unseen_classes
+from medseg.training.doubts import Labels, copies, unseen_channels, unseen_classes
 from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
@@ -123,12 +124,17 @@ def survey(
     facts, misfits = check_cases(
         found, declared.values, hparams.channels, unreadable, labelled=labelled, files=asked
     )
+    absent: tuple[str, ...] = ()
+    if hparams.missing_channels == "absent":
+        names = dataset.channel_rule.names(len(facts.cases[0].channels))
+        read, facts = facts, constant_as_absent(facts, names)
+        absent = tuple(absent_lines(read, facts, names))
     problems = (*dataset.problems, *unreadable, *misfits)
     usable = {case.name for case in facts.cases}
     cases = tuple(case for case in asked if case.name in usable)
     dealt = deal(cases, told, hparams)
     progress.table(*case_table(facts, problems, dataset.layout, declared, dealt.rows))
-    for note in dataset.notes:
+    for note in (*dataset.notes, *absent):
         progress.note(note)
     for warning in (*doubts(facts.cases, tuple(declared.values or ())), *dealt.warnings):
         progress.warn(warning)
@@ -243,6 +249,8 @@ def prepare_data(
         )
     for name, what, remedy in (*found.problems, *problems):
         progress.warn(f"left out: {name}: {what}; {remedy}")
+    for line in unseen_channels(training, found.channel_rule.names(plan.channels)):
+        progress.warn(line)
     for line in copies(found.facts.cases, stored, found.dealt):
         progress.warn(line)
     for index in sorted({index for classes in partly.values() for index in classes}):
@@ -271,6 +279,7 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         hparams.labels,
         hparams.pattern,
         "refuse" if hparams.missing_masks == "refuse" else "empty",
+        hparams.missing_channels,
     )
 
 

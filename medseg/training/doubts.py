@@ -125,6 +125,16 @@ def _how_lost(labels: Labels, lost: Sequence[str]) -> str:
     return f"after resampling to {spacing} mm; set --spacing-mm {wanted} to keep it"
 
 
+def unseen_channels(training: Sequence[StoredCase], names: Sequence[str]) -> Iterator[str]:
+    """A line for each channel, by its name, that no case has which trains."""
+    for channel, name in enumerate(names):
+        if all(channel in case.absent for case in training):
+            yield (
+                f"{name}: absent in all {len(training)} cases that train, so nothing "
+                "is learned of it; choose another --fold or --split"
+            )
+
+
 def copies(
     facts: Sequence[CaseFacts], stored: Mapping[str, StoredCase], dealt: Dealt
 ) -> Iterator[str]:

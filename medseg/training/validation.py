@@ -189,7 +189,7 @@ class Validator:
     def example(self, case: ValidationCase, caption: str, dice: float | None) -> Example:
         """One case to look at, as it was scored."""
         prediction, reference, geometry, _ = self._pair(case)
-        image = read_subject(case[0], with_label=False).image
+        image = read_subject(case[0], with_label=False).seen
         return Example(case[0].name, caption, image, geometry, reference, prediction, dice)
 
     def _known(self, case: ValidationCase) -> set[str]:

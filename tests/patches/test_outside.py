@@ -20,7 +20,7 @@ def test_what_comes_from_outside_has_no_class_and_what_had_none_keeps_none(dim):
     label = torch.full((4, 2, *size), 2, dtype=torch.uint8)
     label[:, 1] = IGNORED
     parameters = turned(augment_of(dim), image.shape, 25)
-    new_image, new_label = augment_of(dim).apply(PatchBatch(image, label), parameters)
+    new_image, new_label, _ = augment_of(dim).apply(PatchBatch(image, label), parameters)
     outside = new_image[:, 0] == 0
     assert outside.any()
     assert (new_label[:, 0][outside] == IGNORED).all()
@@ -43,7 +43,7 @@ def test_what_a_training_learns_of_is_tissue(size, most):
         drawn = augment.sample((8, 1, 16, 16, 16), 0, 0, step)
         neutral = still.sample((8, 1, 16, 16, 16), 0, 0, step)
         moved = neutral._replace(matrices=drawn.matrices, displacements=drawn.displacements)
-        image, label = augment.apply(patches.batch(step), moved)
+        image, label, _ = augment.apply(patches.batch(step), moved)
         assert (label[image < 0.12] == IGNORED).all()  # in a corner 1/8 is interpolated
         assert (label[image > 0.9999] != IGNORED).all()
         unknown.append((label == IGNORED).float().mean())

@@ -33,7 +33,7 @@ def test_a_step_is_pure_and_the_global_numbers_stand_still(dim, name):
     two = run(batch, 4)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.equal(batch.image, before)
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(one[:2], two[:2], strict=True))
     assert one.image.shape == batch.image.shape
     assert not torch.equal(one.image, before)
     assert not torch.equal(one.image, run(batch, 5).image)
@@ -44,7 +44,7 @@ def test_labels_move_with_the_image_by_nearest():
     label = batch_of(3).label
     batch = PatchBatch(label.float(), label)
     moved = transforms(("RandomAffine", {"image_interpolation": "nearest", "degrees": [20, 30]}))
-    image, moved_label = moved(batch, 0)
+    image, moved_label, _ = moved(batch, 0)
     assert moved_label.dtype == torch.uint8
     assert not torch.equal(moved_label, label)
     there = moved_label != IGNORED

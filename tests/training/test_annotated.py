@@ -79,7 +79,7 @@ def partly(*classes, **changes):
 def test_patches_say_what_background_may_be():
     whole, without_2, without_1 = partly(number=1), partly(2, number=2), partly(1, number=3)
     patches = PatchSampler([whole, without_2, without_1], plan_for_tests(batch_size=6), 0, margin=0)
-    image, label = patches.batch(0)
+    image, label, _ = patches.batch(0)
     for one, values in zip(image, label, strict=True):
         number = int(one.max())
         background = {1: 0, 2: hidden_in(1), 3: hidden_in(0)}[number]

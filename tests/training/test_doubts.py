@@ -1,5 +1,6 @@
 """Classes that training will never see, and copies on both sides, are named before it begins."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from plans import plan_for_tests
 from medseg.geometry import Geometry, Orientation
 from medseg.hparams import HParams
 from medseg.prepare.prepared import Placement, StoredCase
-from medseg.training.doubts import Labels, copies, unseen_classes
+from medseg.training.doubts import Labels, copies, unseen_channels, unseen_classes
 from medseg.training.parts import Dealt, Parts
 
 PLACEMENT = Placement(
@@ -160,3 +161,12 @@ def test_copies_on_one_side_and_a_single_case_are_nobodys_business(tmp_path):
     images = dict.fromkeys("ab", np.ones((1, 4, 4, 4), np.float32))
     assert copy_lines(tmp_path, facts, images, "ab", "") == []
     assert [*copies(facts[:1], {}, Dealt(Parts(training=("a",), validation=("a",)), {}))] == []
+
+
+def test_a_channel_that_no_training_case_has_is_named():
+    one, two = (
+        replace(stored(name, ALL), absent=absent) for name, absent in (("a", (1,)), ("b", (0, 1)))
+    )
+    (line,) = unseen_channels([one, two], ("t1", "flair"))
+    assert line.startswith("flair: absent in all 2 cases that train")
+    assert [*unseen_channels([one, stored("c", ALL)], ("t1", "flair"))] == []

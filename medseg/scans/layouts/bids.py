@@ -187,9 +187,11 @@ def _bundled(
     labels: dict[str, Bundle] = {}
     taken: set[File] = set()
     # Labels that say a contrast make cases of that contrast; others, of all that a subject has.
-    contrasts = {found[0].tokens for _, found in fitting if len(found) == 1}
+    several = any(len(found) > 1 for _, found in fitting)
+    contrasts = {f[0].tokens for mask, f in fitting if len(f) == 1 and not _of_all(mask, several)}
     for mask, found in fitting:
-        name = _name(mask, found, len(contrasts) > 1)
+        alone = len(found) == 1 and not _of_all(mask, several)
+        name = _name(mask, found, len(contrasts) > 1) if alone else mask.who
         part = mask.file.part
         key = f"{part or ''}/{name.casefold()}"
         label = labels.setdefault(key, Bundle(name, key, part, {}))
@@ -200,7 +202,7 @@ def _bundled(
                 name,
                 key,
                 found[0].file.part,
-                parts if len(found) > 1 else {"": [found[0].file.path]},
+                {"": [found[0].file.path]} if alone else parts,
             )
         taken.update(scan.file for scan in found)
     for scan in scans:
@@ -210,9 +212,18 @@ def _bundled(
     return [images[key] for key in sorted(images, key=natural_key)], list(labels.values())
 
 
+def _of_all(mask: _Named, several: bool) -> bool:
+    """Whether a label is of all that its subject has, were it a single scan.
+
+    Args:
+        mask: The label.
+        several: Whether other subjects have several scans with one label.
+    """
+    entities = {token.partition("-")[0] for token in mask.tokens if "-" in token}
+    return several and not mask.contrast and entities <= _SAYS_LABEL
+
+
 def _name(mask: _Named, found: Sequence[_Named], several: bool) -> str:
-    if len(found) != 1:
-        return mask.who
     numbered = [token for token in found[0].tokens if token.startswith(("run-", "acq-"))]
     return "_".join((mask.who, *(found[0].tokens if several else numbered)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from medseg.errors import MedsegError
 from medseg.scans.bundles import Bundle, assemble
@@ -17,6 +17,8 @@ from medseg.scans.plausible import Doubt
 
 _LISTS = ("training", "train")
 _MOST_LISTS = 20
+Tell = Callable[[Sequence[Path]], dict[str, list[Path]]]
+"""Images of one case -> what tells each from the others, and the image."""
 
 
 def decathlon(place: Place) -> Found | None:
@@ -84,13 +86,15 @@ def _listed(place: Place, described: DatasetJson, layout: str) -> Found:
         ("validation", described.validation),
     )
     unlabelled = 0
-    tell = _by_folder if _one_name([*described.training, *described.validation]) else _channels
+    entries_of_all = [*described.training, *described.validation]
+    tell = _by_folder if _one_name(entries_of_all) else _channels
+    channels = _Channels.of(place.tree.root, entries_of_all, tell)
     for side, entries in sides:
         for entry in entries:
             if entry.label is None:
                 unlabelled += 1
                 continue
-            bundles = _bundles(place.tree.root, entry, side, described.source, problems, tell)
+            bundles = _bundles(place.tree.root, entry, side, described.source, problems, channels)
             if bundles is not None:
                 images.append(bundles[0])
                 labels.append(bundles[1])
@@ -118,7 +122,7 @@ def _bundles(
     side: Part | None,
     source: str,
     problems: list[Problem],
-    tell: Callable[[Sequence[Path]], dict[str, list[Path]]],
+    channels: "_Channels",
 ) -> tuple[Bundle, Bundle] | None:
     """The files of an entry, if they are there."""
     label = root / str(entry.label)
@@ -127,18 +131,58 @@ def _bundles(
         if not (path.is_file() and is_image_file(path)):
             there = "is in a format that is not read" if path.is_file() else "no such image file"
             what = f"named in {source}, but {there}"
-            problems.append(Problem(str(path), what, "add the file, or remove the entry"))
+            remedy = "add the file, or remove the entry"
+            if path != label and len(images) > 1:
+                remedy += "; or write null for it, with --missing-channels absent"
+            problems.append(Problem(str(path), what, remedy))
             return None
     name = named_below(images[0].parent, images[:1])[0].name
-    parts = {"": images} if len(images) == 1 else tell(images)
-    if len(parts) < len(set(images)) > 1:
+    parts = channels.tell(images)
+    if sum(map(len, parts.values())) < len({*images}):
         what = f"named in {source}, with channels that neither names nor folders tell apart"
         problems.append(Problem(str(images[0]), what, "give them different names"))
         return None
-    if len(images) > 1:
+    if channels.keys:
         name = _common_name(name, parts)
     key = "/".join((side or "", label.as_posix()))
     return Bundle(name, key, None, parts), Bundle(name, key, side, {"": [label]})
+
+
+class _Channels(NamedTuple):
+    """How the images of an entry are told apart, and by what in the entries that have most.
+
+    Attributes:
+        of_full: Tells those of an entry that has all.
+        most: Images of such an entry.
+        keys: What tells them there; none where entries have one image each.
+    """
+
+    of_full: Tell
+    most: int
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, root: Path, entries: Sequence[Entry], tell: Tell) -> "_Channels":
+        most = max((len(entry.images) for entry in entries), default=1)
+        full = (entry.images for entry in entries if len(entry.images) == most > 1)
+        keys = dict.fromkeys(key for paths in full for key in tell([root / p for p in paths]))
+        return cls(tell, most, tuple(keys))
+
+    def tell(self, images: Sequence[Path]) -> dict[str, list[Path]]:
+        """Key -> image; of an entry that lacks some, the keys that the others have."""
+        if not self.keys:
+            return {"": [*images]}
+        if len(images) == self.most:
+            return self.of_full(images)
+        if self.of_full is _by_folder:
+            return {key: paths for key, paths in _by_folder(images).items() if key in self.keys}
+        found: dict[str, list[Path]] = {}
+        for path in images:
+            stem = named_below(path.parent, [path])[0].name.casefold()
+            key = max((key for key in self.keys if stem.endswith(key)), key=len, default=None)
+            if key is not None:
+                found[key] = [path]
+        return found
 
 
 def _channels(images: Sequence[Path]) -> dict[str, list[Path]]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from medseg.scans.bundles import Wish
+from medseg.scans.bundles import Missing, Wish
 from medseg.scans.case import Problem
 from medseg.scans.dataset_json import DatasetJson
 from medseg.scans.layouts.pattern import Pattern
@@ -22,7 +22,7 @@ class Place:
         tree: Its files. Folders that only name a side of a split are taken out of their names.
         pattern: Which files count.
         described: Its dataset.json.
-        missing_masks: Whether a mask that a case lacks is an empty one.
+        missing: What it means that a case lacks a file.
         notes: What was left aside before, a line each.
         held: How many files that were.
     """
@@ -30,7 +30,7 @@ class Place:
     tree: Tree
     pattern: Pattern = field(default_factory=Pattern)
     described: DatasetJson | None = None
-    missing_masks: Literal["refuse", "empty"] = "refuse"
+    missing: Missing = field(default_factory=Missing)
     notes: tuple[str, ...] = ()
     held: int = 0
 
@@ -42,7 +42,7 @@ class Place:
             labels: Such where labels are.
         """
         channels = self.described.num_channels if self.described else None
-        return Wish(channels, self.missing_masks, (_by_bare(images), _by_bare(labels)))
+        return Wish(channels, self.missing, (_by_bare(images), _by_bare(labels)))
 
     def unread(self) -> tuple[list[File], list[File]]:
         """Files of formats that are not read, by their names: images, labels."""

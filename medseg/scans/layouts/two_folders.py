@@ -57,7 +57,9 @@ def two_folders(place: Place) -> Found | None:
     images, others, _ = _one_kind(found.images, _PLAIN_IMAGES)
     if not images and not others:
         images, others = _unnamed_images(
-            found.others, found.labels.get(labels[0]) if labels else []
+            found.others,
+            (found.labels.get(labels[0]) if labels else None) or [],
+            place.missing.channel_share,
         )
     doubt = _which(others or images, rivals or labels) if others or rivals else None
     if doubt is not None:
@@ -173,10 +175,13 @@ def _aside(folders: Sequence[str], files: Sequence[File], why: str) -> tuple[str
 
 
 def _unnamed_images(
-    others: dict[str, list[File]], labels: Sequence[File] | None
+    others: dict[str, list[File]], labels: Sequence[File], channel_share: float
 ) -> tuple[list[str], list[str]]:
-    """Where no folder is called images: the one whose names are those of the labels, or all."""
-    keys = {bare(file.name.rpartition("/")[2]) for file in labels or ()}
+    """Where no folder is called images: the one whose names are those of the labels, or all.
+
+    Folders of contrasts are channels together, as long as each has its share of the fullest.
+    """
+    keys = {bare(file.name.rpartition("/")[2]) for file in labels}
     hits = {
         name: sum(bare(file.name.rpartition("/")[2]) in keys for file in files)
         for name, files in others.items()
@@ -184,7 +189,8 @@ def _unnamed_images(
     if len(others) <= 1:
         return list(others), []
     best = max(hits.values(), default=0)
-    full = [name for name, count in hits.items() if count == best]
+    many = [name for name, count in hits.items() if count > channel_share * best]
+    full = many if _are_channels(many) else [n for n, count in hits.items() if count == best]
     if 2 * best > len(keys) and (len(full) == 1 or _are_channels(full)):
         return full, []
     if 2 * best > len(keys):
