@@ -53,8 +53,8 @@ class Tissue(NamedTuple):
 
     @property
     def is_lung(self) -> bool:
-        """By its HU: air outside has no tissue in it, gas in the bowel less."""
-        return -950 < self.hu < -500
+        """By its HU; unlabelled gas may be bowel as well."""
+        return self.voxels > 0 and -950 < self.hu < -500
 
 
 class Body(NamedTuple):
@@ -90,7 +90,8 @@ def read_body(folder: Path) -> Body:
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise MedsegError(str(folder), f"has no {missing[0]}", "name the folder of the CT example")
-    ct, organs = (nib.load(file) for file in files)
+    names = _names(nib.load(files[1]).header.extensions)
+    ct, organs = (nib.as_closest_canonical(nib.load(file)) for file in files)
     spacing = ct.header.get_zooms()
     if ct.shape != organs.shape or max(spacing) > 1.01 * min(spacing):
         what = f"grids of {ct.shape} and {organs.shape}, {spacing} mm"
@@ -98,7 +99,7 @@ def read_body(folder: Path) -> Body:
             str(folder), what, "both must have one grid, of equal spacing in all axes"
         )
     hu = np.asarray(ct.dataobj, dtype=np.float32)
-    masks = _organ_masks(np.asarray(organs.dataobj), _names(organs.header.extensions))
+    masks = _organ_masks(np.asarray(organs.dataobj), names)
     labelled = len(masks)
     masks |= _between(hu, np.any(list(masks.values()), axis=0))
     depth = torch.stack([_depth(mask, float(spacing[0])) for mask in masks.values()])
@@ -113,12 +114,12 @@ def read_body(folder: Path) -> Body:
 
 def _names(extensions: Nifti1Extensions) -> dict[int, str]:
     """The table of labels in a NIfTI extension, as Connectome Workbench writes it; may be empty."""
-    texts = (extension.get_content() for extension in extensions)
-    tables = [text for text in texts if isinstance(text, bytes) and b"<LabelTable>" in text]
+    plain = (extension.get_content() for extension in extensions if extension.get_code() == 0)
+    tables = [text.rstrip(b"\0 \n") for text in plain if b"<LabelTable>" in text]
     return {
         int(label.attrib["Key"]): str(label.text)
         for text in tables
-        for label in ElementTree.fromstring(text.strip(b"\0 ")).iter("Label")
+        for label in ElementTree.fromstring(text).iter("Label")
     }
 
 
