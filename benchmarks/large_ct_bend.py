@@ -17,6 +17,8 @@ CONTINUES_BELOW = ("colon", "bowel")
 """Parts of names: what goes on where the example ends. Other organs taper off."""
 NEAR_MM, GAP_MM = 6.0, 2.0
 """A tile knows no tissue that is farther away. Gaps wider than this are filled by lungs and fat."""
+LUNG_FIRST_MM = 15.0
+"""Above the example lungs fill gaps, even if fat is so much nearer."""
 TAPER_MM = 40.0
 """How far beyond the example an organ of 40 mm radius ends."""
 VERTEBRA_MM, DISC_MM = 34.0, 6.0
@@ -72,7 +74,9 @@ def tissues_at(body: Body, draw: Draw, source: Tensor, beyond_mm: Tensor) -> tup
         for row, number in zip(deep, near.tolist(), strict=True):
             if number in shrink:
                 row -= shrink[number][tile]
-            if not fills[number]:
+            if body.tissues[number].name == FAT:  # specks of it would cut the lungs to stripes
+                row -= LUNG_FIRST_MM * ((row < -GAP_MM) & (beyond_mm[tile] > 0))
+            elif not fills[number]:
                 row.masked_fill_(row < -GAP_MM, -torch.inf)
         deepest = deep.max(0)
         tissue[tile], depth[tile] = near[deepest.indices], deepest.values
