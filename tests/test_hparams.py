@@ -48,6 +48,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "steps": (["4"], "4", 4),
     "epochs": (["7"], "7", 7),
     "time_budget": (["1h30m"], "'1h30m'", timedelta(minutes=90)),
+    "patience": (["0.25"], "0.25", 0.25),
     "layer_decay": (["0.8"], "0.8", 0.8),
     "learning_rate": (["1e-3"], "1e-3", 1e-3),
     "weight_decay": (["0"], "0", 0.0),

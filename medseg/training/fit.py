@@ -256,10 +256,10 @@ def is_finished(run: Run) -> bool:
     return _is_done(run, HParams.load(run.hparams), plan, read_checkpoint(run.checkpoint))
 
 
-def _is_done(run: Run, hparams: HParams, plan: Plan, reached: ResumePoint) -> bool:
+def _is_done(run: Run, hparams: HParams, plan: Plan, resumed: ResumePoint) -> bool:
     budget = _budget(hparams, plan)
-    budget.start(reached.elapsed_s)
-    return budget.position(reached.step) >= 1 and run.report.is_file()
+    budget.start(resumed.reached)
+    return budget.position(resumed.step) >= 1 and run.report.is_file()
 
 
 def _planned(run: Run) -> tuple[Plan, Parts]:

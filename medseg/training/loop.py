@@ -33,7 +33,7 @@ from medseg.runs import Run
 from medseg.training.average import Average
 from medseg.training.callbacks import Checkpoint, Display, Ending
 from medseg.training.record import JsonLines, forget_after
-from medseg.training.schedule import Budget
+from medseg.training.schedule import NOTHING, Budget, Plateau, Reached
 from medseg.training.stop import Stop
 from medseg.training.task import Learner, Optimisation, Task
 from medseg.types import Labels
@@ -42,11 +42,11 @@ _PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-
 
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on: its checkpoint, the steps done and the seconds they took."""
+    """Where a run goes on: its checkpoint, the steps done, and what of its budget they used."""
 
     checkpoint: Path
     step: int
-    elapsed_s: float
+    reached: Reached
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
         TrainingError: If the loss is no longer a number.
     """
     hparams, plan, budget, resumed = loop.hparams, loop.plan, loop.budget, loop.resumed
-    elapsed_s = resumed.elapsed_s if resumed else 0.0
-    budget.start(elapsed_s)
+    reached = resumed.reached if resumed else NOTHING
+    budget.start(reached)
     if resumed:
         forget_after(loop.run.metrics, resumed.step)
         if budget.position(resumed.step) >= 1:
@@ -121,7 +121,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
     loader = PatchLoader(sampler, first, transform=extra if transforms else None)
     with _quiet(), loader:
         trainer = _trainer(loop, callbacks)
-        budget.start(elapsed_s)
+        budget.start(reached)
         checkpoint = resumed.checkpoint if resumed else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
 
@@ -144,7 +144,7 @@ def read_checkpoint(file: Path) -> ResumePoint:
     """
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
-        return ResumePoint(file, int(stored["global_step"]), float(stored["elapsed_s"]))
+        return ResumePoint(file, int(stored["global_step"]), _reached(stored))
     except (OSError, RuntimeError, EOFError, LookupError, UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise machine_error(error, str(file)) or SettingsError(
@@ -152,6 +152,13 @@ def read_checkpoint(file: Path) -> ResumePoint:
             f"not a checkpoint to go on from ({reason})",
             "start a new run without --resume",
         ) from None
+
+
+def _reached(stored: dict[str, Any]) -> Reached:
+    """What a checkpoint says of its budget; an old one tells the time alone."""
+    kept = dict(stored.get("budget") or {"elapsed_s": stored["elapsed_s"]})
+    plateau = kept.pop("plateau", None)
+    return Reached(**kept, plateau=Plateau(*plateau) if plateau else None)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -88,5 +88,7 @@ class Task(lightning.LightningModule):
         return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time that was used."""
-        checkpoint["elapsed_s"] = self._budget.elapsed_s
+        """Keep how much of the budget is used."""
+        reached = self._budget.reached
+        plateau = None if reached.plateau is None else tuple(reached.plateau)
+        checkpoint["budget"] = {**reached._asdict(), "plateau": plateau}
