@@ -74,7 +74,7 @@ class Monitor(Callback):
         self._budget, self._stop = budget, stop
         self._on_best, self._display, self._patience = on_best, display, patience
         self._sample: _Sample | None = None
-        self._spent_s = 0.0
+        self._spent_s = self._saving_s = 0.0
         self._best = -1.0
         self._best_of: list[str] = []
         self._owed = False
@@ -138,7 +138,9 @@ class Monitor(Callback):
                 return
             mean = sum(dice.values()) / len(dice) if dice else None
             if mean is not None and self._is_best(mean, self._sample):
+                began = time.monotonic()
                 self._on_best()
+                self._saving_s = time.monotonic() - began
         self._record(trainer, dice, mean)
         if mean is not None:
             self._end_on_plateau(mean, step)
@@ -209,7 +211,9 @@ class Monitor(Callback):
 
     def _reserve(self) -> None:
         costs = [self._costs.of(self._validator, [case]) for case in self._validator.cases]
-        self._budget.reserve([ALL_METRICS * cost for cost in costs], REPORT_S)
+        # The model is saved, and read again to be scored.
+        scoring = [ALL_METRICS * cost for cost in costs]
+        self._budget.reserve(scoring, REPORT_S, 2 * self._saving_s)
 
     def _chosen(self, total_s: float) -> _Sample:
         """As many cases as the share of the time allows, spread evenly over all."""

@@ -96,7 +96,7 @@ class Budget:
         """Seconds since the first step, earlier sessions included."""
         return self.clock() - self._began
 
-    def reserve(self, cases_s: Sequence[float], report_s: float) -> None:
+    def reserve(self, cases_s: Sequence[float], report_s: float, between_s: float = 0.0) -> None:
         """Keep time for the last validation and the report: steps end so much earlier.
 
         Scoring gets at most `SCORING_SHARE` of all, and nothing for cases that each take more than
@@ -106,12 +106,13 @@ class Budget:
         Args:
             cases_s: What each case takes to score, in seconds.
             report_s: What the report takes.
+            between_s: What comes between the last step and scoring; at most a tenth of all.
         """
         seconds = self.seconds or 0.0
         most_s = SCORING_SHARE * seconds
         scoring_s = sum(case_s for case_s in cases_s if case_s <= most_s)
         self._report_s = min(report_s, seconds / 3)
-        self._reserved_s = min(scoring_s, most_s) + self._report_s
+        self._reserved_s = min(scoring_s, most_s) + self._report_s + min(between_s, seconds / 10)
 
     @property
     def scoring_left_s(self) -> float:

@@ -1,6 +1,7 @@
 """A training whose steps and windows take what they are told, and what its monitor did."""
 
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 from torch import nn
@@ -106,6 +107,7 @@ class Monitored:
             Patience(more.get("patience"), 0.0),
         )
         self.trainer = SimpleNamespace(global_step=0, should_stop=False, loggers=[self])
+        self.metrics = Path("absent.jsonl")
         self.budget.start()
 
     def log_metrics(self, metrics, step):
@@ -138,9 +140,14 @@ class Monitored:
 
 def closed(training):
     """The end of a run: what is scored, and what is said of it."""
-    loop = SimpleNamespace(budget=training.budget, hparams=SimpleNamespace(seed=0))
+    loop = SimpleNamespace(
+        budget=training.budget,
+        hparams=SimpleNamespace(seed=0),
+        run=SimpleNamespace(metrics=training.metrics),
+    )
     said = Warned()
     done = SimpleNamespace(validator=training.validator, costs=training.costs, loop=loop)
-    _score(done, said)
+    _, remark = _score(done, said)
+    assert said.lines == ([remark] if remark else [])
     training.clock.now += REPORT_S
     return said.lines

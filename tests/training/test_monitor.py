@@ -144,7 +144,9 @@ def test_a_time_budget_holds_whatever_cases_cost(windows, window_s, clock, monke
     scored = set(training.validator.scored)
     if len(scored) < len(windows):
         (line,) = lines
-        assert f"{len(scored)} of {len(windows)} validation cases are scored" in line
+        how_many = f"{len(scored)} of {len(windows)} validation cases are"
+        none = f"none of {len(windows)} validation cases is"
+        assert line.startswith(f"{how_many if scored else none} scored")
     else:
         assert not lines
 
@@ -163,6 +165,33 @@ def test_counted_steps_are_scored_whole_however_long_it_takes(clock):
     training = Monitored(clock, (10_000,) * 3)
     assert closed(training) == []
     assert sorted(training.validator.scored) == ["0", "1", "2"]
+
+
+def test_where_no_case_fits_the_last_score_on_the_way_is_named(clock, tmp_path):
+    training = Monitored(clock, (2400,) * 4, Budget(seconds=BUDGET_S, clock=clock))
+    training.metrics = tmp_path / "metrics.jsonl"
+    JsonLines(training.metrics, training.budget).log_metrics({"dice": 0.6125}, 40)
+    clock.now += 0.9 * BUDGET_S
+    (line,) = closed(training)
+    assert line == (
+        "none of 4 validation cases is scored (mean Dice 0.613 at step 40, of what was looked at "
+        "on the way): each takes about 30 minutes, and the time budget holds none; raise it, "
+        "or predict the others and use evaluate"
+    )
+
+
+def test_time_for_saving_and_loading_a_model_is_kept_where_it_takes_long(clock):
+    training = Monitored(clock, [1], Budget(seconds=100, clock=clock))
+
+    def save():
+        clock.now += 3
+
+    training.monitor._on_best = save
+    training.run_out()
+    clock.now += 6  # saved, and read again
+    assert closed(training) == []
+    assert training.validator.scored == ["0"]
+    assert 95 <= clock.now <= 105
 
 
 def test_no_score_at_all_is_a_summary_and_a_table():
