@@ -104,7 +104,6 @@ class Augment:
             coarser (or three times shorter) than the others are not deformed, blurred or coarsened.
         rotation_degrees: Largest angle in each plane.
         seed: For calls; `sample` is told.
-        rank: For calls; `sample` is told.
     """
 
     strength: Strength
@@ -113,10 +112,9 @@ class Augment:
     spacing_mm: tuple[float, ...]
     rotation_degrees: float = 30.0
     seed: int = 0
-    rank: int = 0
 
     @classmethod
-    def for_plan(cls, plan: Plan, strength: Strength, seed: int, rank: int = 0) -> "Augment":
+    def for_plan(cls, plan: Plan, strength: Strength, seed: int) -> "Augment":
         """The augmentation of a plan's patches.
 
         Patients are seen upright, give or take 30 degrees; where every axis of an image without a
@@ -125,25 +123,22 @@ class Augment:
         spacing = [plan.spacing_mm[axis] for axis in plan.network_axes]
         upright = plan.world or plan.dim == 3 or len(plan.flip_axes) < plan.dim
         degrees = 30.0 if upright else 180.0
-        return cls(strength, plan.patch_size, plan.flip_axes, tuple(spacing), degrees, seed, rank)
+        return cls(strength, plan.patch_size, plan.flip_axes, tuple(spacing), degrees, seed)
 
     def __call__(self, batch: PatchBatch, step: int) -> PatchBatch:
         """Augment the batch of one step: `sample`, then `apply`."""
-        return self.apply(batch, self.sample(batch.image.shape, self.seed, self.rank, step))
+        return self.apply(batch, self.sample(batch.image.shape, self.seed, step))
 
-    def sample(
-        self, batch_shape: Sequence[int], seed: int, rank: int, step: int
-    ) -> AugmentParameters:
+    def sample(self, batch_shape: Sequence[int], seed: int, step: int) -> AugmentParameters:
         """Draw everything one batch needs; a pure function of its arguments.
 
         Args:
             batch_shape: (batch, channels, ...), of the images.
             seed: Of the run.
-            rank: Of the process.
             step: Of the training.
         """
         chances = STRENGTHS[self.strength]
-        draw = _Draw(generator(Stream.AUGMENTATION, seed, rank, step), batch_shape[0])
+        draw = _Draw(generator(Stream.AUGMENTATION, seed, step), batch_shape[0])
         channels, axes = batch_shape[1], self._free_axes
         limit = math.radians(self.rotation_degrees)
         planes = len(axes) * (len(axes) - 1) // 2

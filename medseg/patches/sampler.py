@@ -1,4 +1,4 @@
-"""Where patches are cut. The batch of step n is a pure function of (seed, rank, n).
+"""Where patches are cut. The batch of step n is a pure function of (seed, n).
 
 Nothing here changes after it is built, so any thread may ask for any step, in any order.
 """
@@ -49,8 +49,7 @@ class PatchSampler:
     Args:
         cases: As `plan` has them. One without a label is ignored everywhere.
         plan: Gives `volume_patch`, `batch_size` and `slice_axis`.
-        seed: Decides everything, with `rank` and the step.
-        rank: Of this process among those that train together.
+        seed: Decides everything, with the step.
         margin: Context to cut around the patch on each side, as a share of it, so that rotations
             bring in tissue; `Augment` cuts it off. Axes on which no case is larger than the
             patch get none.
@@ -65,14 +64,13 @@ class PatchSampler:
         cases: Sequence[StoredCase],
         plan: Plan,
         seed: int,
-        rank: int = 0,
         margin: float = MARGIN,
     ) -> None:
         """Look at the cases; no voxel of an image is read."""
         if not cases:
             raise ValueError("patches need at least one case, got none; add a labelled case")
         self._cases = tuple(cases)
-        self._seed, self._rank = seed, rank
+        self._seed = seed
         self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
         self._channels = cases[0].channels
         self._multilabel = plan.task == "multilabel"
@@ -96,7 +94,7 @@ class PatchSampler:
             `plan.batch_size` patches on the CPU, each `plan.patch_size` plus the margin on both
             sides.
         """
-        rng = generator(Stream.POSITIONS, self._seed, self._rank, step)
+        rng = generator(Stream.POSITIONS, self._seed, step)
         box = [
             length + 2 * margin for length, margin in zip(self._patch, self._margin, strict=True)
         ]
@@ -131,7 +129,7 @@ class PatchSampler:
 
     def _order(self, turn: int) -> npt.NDArray[np.int64]:
         """The order of the cases in one pass."""
-        return generator(Stream.ORDER, self._seed, self._rank, turn).permutation(len(self._cases))
+        return generator(Stream.ORDER, self._seed, turn).permutation(len(self._cases))
 
     def _start(self, case: StoredCase, on_foreground: bool, rng: np.random.Generator) -> list[int]:
         """First voxel of the box, margin included; may lie outside the case."""
