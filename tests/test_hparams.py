@@ -125,6 +125,12 @@ def test_generated_files_are_in_step():
     assert read_settings_file(ROOT / "hparam.py") == HParams()
 
 
+@pytest.mark.parametrize("name", HParams.model_fields)
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_is_no_value(name: str, text: str):
+    assert error_lines(**{name: text})[0].startswith(f"{name} = {text!r}: must not be empty")
+
+
 def test_everything_wrong_is_said_at_once():
     lines = error_lines(encodr="x", dim=4, overlap=float("nan"), fold=7, head="pointrnd", steps="a")
     assert [line.split(" = ")[0] for line in lines] == [

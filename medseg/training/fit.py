@@ -32,7 +32,7 @@ from medseg.training.data import (
     prepare_data,
     survey,
 )
-from medseg.training.going_on import ignored, settings_to_go_on, settings_to_start_again
+from medseg.training.going_on import settings_to_go_on, settings_to_start_again, warn_of_ignored
 from medseg.training.loop import Loop, ResumePoint, read_checkpoint
 from medseg.training.losses import build_loss
 from medseg.training.parts import Parts
@@ -214,8 +214,7 @@ def _settings_of(run: Run, asked: HParams, given: Collection[str], progress: Pro
         return settings_to_start_again(kept, asked, given)
     progress.note(f"going on with {run.folder}, settings as it began")
     settings = settings_to_go_on(kept, asked, given)
-    if others := ignored(settings, asked):
-        progress.warn(f"ignored, since the run has settings of its own: {', '.join(others)}")
+    warn_of_ignored(settings, asked, progress)
     return settings
 
 
