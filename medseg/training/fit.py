@@ -32,6 +32,7 @@ from medseg.training.data import (
     prepare_data,
     survey,
 )
+from medseg.training.device import check_repeats
 from medseg.training.going_on import settings_to_go_on, settings_to_start_again, warn_of_ignored
 from medseg.training.loop import Loop, ResumePoint, read_checkpoint
 from medseg.training.losses import build_loss
@@ -181,12 +182,7 @@ def new_run(hparams: HParams) -> Run:
 
 
 def _begin(run: Run, hparams: HParams, device: str, progress: Progress) -> _Ready:
-    if hparams.deterministic and device.startswith("cuda"):
-        raise SettingsError(
-            f"deterministic = True, device = {device}",
-            "PyTorch cannot repeat the gradients of interpolation on a GPU",
-            "set --device cpu, or leave out deterministic",
-        )
+    check_repeats(device, deterministic=hparams.deterministic)
     build_transforms([(extra.name, extra.arguments) for extra in hparams.extra_transforms])
     timed = hparams.steps or hparams.epochs or hparams.time_budget
     if hparams.data == DEMO and hparams.images is None and not timed:

@@ -32,13 +32,12 @@ from medseg.progress import Progress
 from medseg.runs import Run
 from medseg.training.average import Average
 from medseg.training.callbacks import Checkpoint, Display, Ending
+from medseg.training.device import for_lightning
 from medseg.training.record import JsonLines, forget_after
 from medseg.training.schedule import NOTHING, Budget, Plateau, Reached
 from medseg.training.stop import Stop
 from medseg.training.task import Learner, Optimisation, Task
 from medseg.types import Labels
-
-_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 class ResumePoint(NamedTuple):
@@ -181,13 +180,9 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
-    hparams, device = loop.hparams, loop.device
-    # A device without a number has None for one, whatever the annotation says.
-    one = [device.index] if device.index is not None else 1  # pyright: ignore[reportUnnecessaryComparison]
+    hparams = loop.hparams
     return lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=one,
-        precision=_PRECISIONS[_precision(hparams.precision, device)],
+        **for_lightning(loop.device, hparams.precision),
         max_epochs=-1,
         gradient_clip_val=hparams.gradient_clip,
         deterministic=hparams.deterministic,
@@ -203,14 +198,6 @@ def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
         enable_model_summary=False,
         default_root_dir=loop.run.folder,
     )
-
-
-def _precision(wanted: str, device: torch.device) -> str:
-    if wanted != "auto":
-        return wanted
-    if device.type != "cuda":
-        return "32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "16"
 
 
 def _network_spacing(plan: Plan) -> tuple[float, ...]:
