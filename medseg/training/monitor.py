@@ -122,16 +122,18 @@ class Monitor(Callback):
             self._look(trainer, pl_module)
 
     def _look(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
+        """Validate, if its share of the time allows it by now."""
         assert isinstance(task, Task)
         step = trainer.global_step
         so_far_s = self._costs.so_far(self._budget, step)
-        with self._averaged(task):
-            if self._sample is None:
+        if self._sample is None:
+            with self._averaged(task):
                 self._spent_s += self._costs.measure(self._validator)
-                self._sample = self._chosen(so_far_s / self._budget.used(step))
-                self._reserve()
-            if self._spent_s + self._expected_s(self._sample) > _SHARE * so_far_s:
-                return
+            self._sample = self._chosen(so_far_s / self._budget.used(step))
+            self._reserve()
+        if self._spent_s + self._expected_s(self._sample) > _SHARE * so_far_s:
+            return
+        with self._averaged(task):
             dice = self._scores(self._sample)
             if dice is None:
                 self._owed = True
