@@ -91,6 +91,10 @@ hparams = HParams(
     epochs=None,
     # Training length as a duration such as 90s, 15m or 1h30m, validation and report included.
     time_budget=None,
+    # Share of the length, in (0, 1), such as 0.25: when validation has not become better for so
+    # long, the learning rate falls to 0 within a fifth of the steps done, and training ends.
+    # None: the whole length is used.
+    patience=None,
     # Peak learning rate of AdamW, above 0. None: planned, by network and pretraining.
     learning_rate=None,
     # What the learning rate is multiplied by from each stage of the encoder to the one before,

@@ -61,11 +61,11 @@ def measure(size: tuple[int, ...], items: int, flip_axes: tuple[int, ...]) -> di
     spacing = (1.0,) * len(size)
     degrees = 180.0 if len(size) == 2 else 30.0
     augment = Augment("default", size, flip_axes, spacing, degrees)
-    nothing = Augment("none", size, flip_axes, spacing).sample(image.shape, 0, 0, 0)
+    nothing = Augment("none", size, flip_axes, spacing).sample(image.shape, 0, 0)
 
     def alone(fields: tuple[str, ...]) -> Callable[[int], object]:
         def run(step: int) -> object:
-            drawn = augment.sample(image.shape, 0, 0, step)
+            drawn = augment.sample(image.shape, 0, step)
             chosen = {field: getattr(drawn, field) for field in fields}
             return augment.apply(batch, nothing._replace(**chosen))
 

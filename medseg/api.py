@@ -106,9 +106,11 @@ def load_model(
     """
     import torch
 
-    paths = [model.folder if isinstance(model, Run) else Path(model) for model in models]
-    if not paths:
-        raise SettingsError("models", "none is named", "name a run folder or a model file")
+    named = [model.folder if isinstance(model, Run) else model for model in models]
+    if not named or "" in named:
+        what = "an empty path" if named else "none is named"
+        raise SettingsError("models", what, "name a run folder or a model file")
+    paths = [Path(each) for each in named]
     # As the command line checks them.
     HParams.build({"device": device, "tta": tta, "overlap": overlap, "max_memory": max_memory})
     where = torch.device(pick_device(device))

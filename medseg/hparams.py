@@ -178,6 +178,10 @@ class HParams(Settings):
     """Training length in passes over the training cases."""
     time_budget: Duration | None = None
     """Training length as a duration such as 90s, 15m or 1h30m, validation and report included."""
+    patience: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the length, in (0, 1), such as 0.25: when validation has not become better for so
+    long, the learning rate falls to 0 within a fifth of the steps done, and training ends. None:
+    the whole length is used."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate of AdamW, above 0. None: planned, by network and pretraining."""
     layer_decay: float | None = Field(default=None, gt=0, le=1)
@@ -270,6 +274,12 @@ class HParams(Settings):
             lambda h: h.pretrain is not None and not isinstance(h.fold, int),
             "pretraining is once, on one fold",
             "give the number of a fold, or leave it out",
+        ),
+        Rule(
+            ("patience",),
+            lambda h: h.patience is not None and (h.pretrain is not None or h.fold == "none"),
+            "without validation nothing tells whether training still makes it better",
+            "leave out patience, or pretrain and fold = none",
         ),
         Rule(
             ("images", "labels"),

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     ModelWrapValidatorHandler,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from typing_extensions import Self
@@ -68,6 +69,14 @@ class Settings(BaseModel):
         if wrong:
             raise SettingsError.all_of(wrong)
         return cast(Self, settings)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: object) -> object:
+        """Refuse what is left of an unset variable: as a path it would be the working folder."""
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("must not be empty")
+        return value
 
     @classmethod
     def _required(cls) -> set[str]:

@@ -174,6 +174,10 @@ def test_settings_come_once_and_rightly():
         train(stepz=3)
     with pytest.raises(MedsegError, match="none is named"):
         load_model()
+    with pytest.raises(MedsegError, match="models: an empty path; name a run"):
+        load_model("")
+    with pytest.raises(MedsegError, match="data = '': must not be empty"):
+        train(data="")
 
 
 def test_the_package_is_light_until_it_is_used():

@@ -256,6 +256,8 @@ def test_a_time_budget_is_kept(photo_folder, tmp_path):
     assert 0.4 * budget_s < trained_s <= budget_s
     assert took_s < 1.5 * budget_s  # on a machine that others use too
     assert read_records(run.metrics)[-1]["learning_rate"] < 0.01 * Plan.load(run.plan).learning_rate
+    with pytest.raises(SettingsError, match="has used its budget of 0:00:10"):
+        train(hparams, resume=True, progress=Silent())
 
 
 def test_masks_that_overlap_come_back_as_masks(dim, tmp_path):

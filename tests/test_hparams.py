@@ -49,6 +49,7 @@ SAMPLES: dict[str, tuple[list[str], str, Any]] = {
     "steps": (["4"], "4", 4),
     "epochs": (["7"], "7", 7),
     "time_budget": (["1h30m"], "'1h30m'", timedelta(minutes=90)),
+    "patience": (["0.25"], "0.25", 0.25),
     "layer_decay": (["0.8"], "0.8", 0.8),
     "learning_rate": (["1e-3"], "1e-3", 1e-3),
     "weight_decay": (["0"], "0", 0.0),
@@ -123,6 +124,12 @@ def test_generated_files_are_in_step():
     assert (ROOT / "hparam.py").read_text(encoding="utf-8") == settings_file()
     assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_page()
     assert read_settings_file(ROOT / "hparam.py") == HParams()
+
+
+@pytest.mark.parametrize("name", HParams.model_fields)
+@pytest.mark.parametrize("text", ["", " "])
+def test_an_empty_text_is_no_value(name: str, text: str):
+    assert error_lines(**{name: text})[0].startswith(f"{name} = {text!r}: must not be empty")
 
 
 def test_everything_wrong_is_said_at_once():

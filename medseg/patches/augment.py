@@ -105,7 +105,6 @@ class Augment:
             coarser (or three times shorter) than the others are not deformed, blurred or coarsened.
         rotation_degrees: Largest angle in each plane.
         seed: For calls; `sample` is told.
-        rank: For calls; `sample` is told.
         exchange: What mirroring does to classes called left and right.
     """
 
@@ -115,17 +114,11 @@ class Augment:
     spacing_mm: tuple[float, ...]
     rotation_degrees: float = 30.0
     seed: int = 0
-    rank: int = 0
     exchange: Exchange | None = None
 
     @classmethod
     def for_plan(
-        cls,
-        plan: Plan,
-        strength: Strength,
-        seed: int,
-        rank: int = 0,
-        hidden: Sequence[tuple[int, ...]] = (),
+        cls, plan: Plan, strength: Strength, seed: int, hidden: Sequence[tuple[int, ...]] = ()
     ) -> "Augment":
         """The augmentation of a plan's patches.
 
@@ -137,7 +130,6 @@ class Augment:
             plan: What is trained.
             strength: How much.
             seed: Of the run.
-            rank: Of the process.
             hidden: Sets of classes that background may be, as `unannotated_sets` has them.
         """
         spacing = [plan.spacing_mm[axis] for axis in plan.network_axes]
@@ -150,27 +142,23 @@ class Augment:
             tuple(spacing),
             degrees,
             seed,
-            rank,
             Exchange.for_plan(plan, hidden),
         )
 
     def __call__(self, batch: PatchBatch, step: int) -> PatchBatch:
         """Augment the batch of one step: `sample`, then `apply`."""
-        return self.apply(batch, self.sample(batch.image.shape, self.seed, self.rank, step))
+        return self.apply(batch, self.sample(batch.image.shape, self.seed, step))
 
-    def sample(
-        self, batch_shape: Sequence[int], seed: int, rank: int, step: int
-    ) -> AugmentParameters:
+    def sample(self, batch_shape: Sequence[int], seed: int, step: int) -> AugmentParameters:
         """Draw everything one batch needs; a pure function of its arguments.
 
         Args:
             batch_shape: (batch, channels, ...), of the images.
             seed: Of the run.
-            rank: Of the process.
             step: Of the training.
         """
         chances = STRENGTHS[self.strength]
-        draw = _Draw(generator(Stream.AUGMENTATION, seed, rank, step), batch_shape[0])
+        draw = _Draw(generator(Stream.AUGMENTATION, seed, step), batch_shape[0])
         channels, axes = batch_shape[1], self._free_axes
         limit = math.radians(self.rotation_degrees)
         planes = len(axes) * (len(axes) - 1) // 2

@@ -1,4 +1,4 @@
-"""Where patches are cut. The batch of step n is a pure function of (seed, rank, n).
+"""Where patches are cut. The batch of step n is a pure function of (seed, n).
 
 Nothing here changes after it is built, so any thread may ask for any step, in any order.
 """
@@ -59,8 +59,7 @@ class PatchSampler:
     Args:
         cases: As `plan` has them. One without a label is ignored everywhere.
         plan: Gives `volume_patch`, `batch_size`, `slice_axis` and `channel_dropout`.
-        seed: Decides everything, with `rank` and the step.
-        rank: Of this process among those that train together.
+        seed: Decides everything, with the step.
         margin: Context to cut around the patch on each side, as a share of it, so that rotations
             bring in tissue; `Augment` cuts it off. Axes on which no case is larger than the
             patch get none.
@@ -75,14 +74,13 @@ class PatchSampler:
         cases: Sequence[StoredCase],
         plan: Plan,
         seed: int,
-        rank: int = 0,
         margin: float = MARGIN,
     ) -> None:
         """Look at the cases; no voxel of an image is read."""
         if not cases:
             raise ValueError("patches need at least one case, got none; add a labelled case")
         self._cases = tuple(cases)
-        self._seed, self._rank = seed, rank
+        self._seed = seed
         self._batch_size, self._slice_axis = plan.batch_size, plan.slice_axis
         self._channels, self._dropout = cases[0].channels, plan.channel_dropout
         self._multilabel = plan.task == "multilabel"
@@ -106,7 +104,7 @@ class PatchSampler:
             `plan.batch_size` patches on the CPU, each `plan.patch_size` plus the margin on both
             sides.
         """
-        rng = generator(Stream.POSITIONS, self._seed, self._rank, step)
+        rng = generator(Stream.POSITIONS, self._seed, step)
         box = [
             length + 2 * margin for length, margin in zip(self._patch, self._margin, strict=True)
         ]
@@ -135,7 +133,7 @@ class PatchSampler:
         """(batch, channels): what is absent, and what is dropped at this step."""
         if not self._dropout:
             return None
-        rng = generator(Stream.CHANNEL_DROPOUT, self._seed, self._rank, step)
+        rng = generator(Stream.CHANNEL_DROPOUT, self._seed, step)
         return torch.from_numpy(drop_channels(absent, self._dropout, rng))
 
     def _hide(self, classes: tuple[int, ...], label: npt.NDArray[np.uint8]) -> None:
@@ -152,7 +150,7 @@ class PatchSampler:
 
     def _order(self, turn: int) -> npt.NDArray[np.int64]:
         """The order of the cases in one pass."""
-        return generator(Stream.ORDER, self._seed, self._rank, turn).permutation(len(self._cases))
+        return generator(Stream.ORDER, self._seed, turn).permutation(len(self._cases))
 
     def _start(self, case: StoredCase, on_foreground: bool, rng: np.random.Generator) -> list[int]:
         """First voxel of the box, margin included; may lie outside the case."""

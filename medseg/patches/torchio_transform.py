@@ -45,19 +45,17 @@ class TorchioTransforms:
     Where a transform brings in what lies outside of the patch, labels are `IGNORED`, unless the
     user asks RandomAffine for another value.
 
-    The result is a pure function of the batch and (seed, rank, step).
+    The result is a pure function of the batch and (seed, step).
 
     Attributes:
         transforms: From `build_transforms`.
         spacing_mm: Of the patch, per network axis; torchio's displacements are in mm.
         seed: Of the run.
-        rank: Of the process.
     """
 
     transforms: tuple[Transform, ...]
     spacing_mm: tuple[float, ...]
     seed: int
-    rank: int = 0
 
     def __call__(self, batch: PatchBatch, step: int) -> PatchBatch:
         """Transform a batch on the CPU.
@@ -65,7 +63,7 @@ class TorchioTransforms:
         Raises:
             MedsegError: If a transform fails, or changes the patch's size or channels.
         """
-        seeds = generator(Stream.EXTRA_TRANSFORMS, self.seed, self.rank, step).integers(
+        seeds = generator(Stream.EXTRA_TRANSFORMS, self.seed, step).integers(
             2**31, size=len(batch.image)
         )
         # One slice stands for 2D, in torchio too.

@@ -9,6 +9,8 @@ from medseg.plan.topology import Recipe, Topology, topology
 
 CPU_VOXELS = {2: 2**16, 3: 2**17}
 """Network's dimensions -> largest patch, in voxels, that trains at a bearable pace on a CPU."""
+GPU_VOXELS = {2: 2**18, 3: 2**21}
+"""The same on a GPU."""
 BATCH_VOXELS = 2**17
 """Voxels that a batch may have, as long as it is of `FEWEST` to `MOST` patches."""
 FEWEST, MOST = 2, 16

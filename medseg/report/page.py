@@ -38,6 +38,7 @@ class ReportContent:
         examples: Cases to look at; drawn one by one, so they need not be in memory together.
         reasons: Choice and why, as in the plan.
         problems: What was left out.
+        remark: What is to be known of the scores.
     """
 
     title: str
@@ -47,13 +48,14 @@ class ReportContent:
     examples: Iterable[Example]
     reasons: tuple[tuple[str, str], ...]
     problems: tuple[Problem, ...]
+    remark: str = ""
 
 
 def write_report(path: Path, content: ReportContent) -> None:
     """Write the page, whole or not at all."""
     body = "\n".join(
         (
-            f"<header><h1>{escape(content.title)}</h1>{_headline(content.summary)}</header>",
+            f"<header><h1>{escape(content.title)}</h1>{_headline(content)}</header>",
             section("Validation", _classes(content.summary)),
             section("Cases to look at", _examples(content.examples, content.summary)),
             section("Training", curves(content.curves)),
@@ -66,8 +68,13 @@ def write_report(path: Path, content: ReportContent) -> None:
     write_text(path, page(content.title, body))
 
 
-def _headline(summary: Summary) -> str:
-    """The numbers to read first."""
+def _headline(content: ReportContent) -> str:
+    """The numbers to read first, and what is to be known of them."""
+    remark = f"<p class=note>{escape(content.remark)}.</p>" if content.remark else ""
+    return _tiles(content.summary) + remark
+
+
+def _tiles(summary: Summary) -> str:
     row = summary.overall
     if row.dice.mean is None:
         return "<p>No case was scored.</p>"

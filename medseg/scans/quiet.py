@@ -1,5 +1,6 @@
 """Keeps the readers' own chatter off the screen: medseg says what is wrong itself, in one line."""
 
+import atexit
 import logging
 import os
 import sys
@@ -108,6 +109,7 @@ def _screen() -> TextIO:
     if _Inside.screen is None:
         file = os.fdopen(os.dup(_STDERR), "w", 1, encoding="utf-8", errors="backslashreplace")
         _Inside.screen = file
+        atexit.register(file.close)
     os.dup2(_STDERR, _Inside.screen.fileno(), inheritable=False)
     return _Inside.screen
 

@@ -106,7 +106,7 @@ class Display(Callback):
         """Move the bar; the loss is looked at only now and then, since a GPU would have to wait."""
         del pl_module
         step = trainer.global_step
-        done = step if self._in_steps else int(self._budget.elapsed_s)
+        done = self._done(step)
         while self._shown < min(done, self._total):
             next(self._bar, None)
             self._shown += 1
@@ -127,6 +127,21 @@ class Display(Callback):
     def on_train_end(self, *_: Any, **__: Any) -> None:
         """Close the bar."""
         self._bar = iter(())
+
+    def say_plateau(self, step: int) -> None:
+        """Say that there is a plateau, and what follows from it."""
+        plateau, end = self._budget.plateau, self._budget.end
+        assert plateau is not None
+        until = f"step {end:.0f} of {self._total}"
+        if not self._in_steps:
+            until = f"minute {end / 60:.1f} of {self._total / 60:.1f}"
+        self._progress.note(f"plateau at step {step}: {plateau.why}; annealing until {until}")
+
+    def _done(self, step: int) -> int:
+        """How far the bar should be; after a plateau it is the faster, and ends with the steps."""
+        if self._budget.plateau is not None:
+            return int(self._budget.position(step) * self._total)
+        return step if self._in_steps else int(self._budget.elapsed_s)
 
     def _say_pace(self, step: int) -> None:
         pace = (self._budget.elapsed_s - self._began[1]) / _PACE_AFTER

@@ -27,13 +27,13 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
         problems: Cases that were left out; listed last.
         progress: Gets the table of scores.
     """
-    scores, mended = _mended(done, _score(done, progress), progress)
+    found, remark = _score(done, progress)
+    scores, mended = _mended(done, found, progress)
     summary = summarise([score for each in scores.values() for score in each])
     if done.validator.cases:
         summary.save(done.loop.run.validation)
+    if scores:
         progress.table(*summary_table(summary))
-    else:
-        progress.note("every case trained, so nothing tells how good the model is on new scans")
     content = ReportContent(
         title=done.loop.run.folder.resolve().name,
         facts=_facts(done),
@@ -42,6 +42,7 @@ def close_run(done: Segmentation, problems: Sequence[Problem], progress: Progres
         examples=_examples(done, summary),
         reasons=(*done.card.plan.reasons.items(), *mended),
         problems=tuple(problems),
+        remark=remark,
     )
     write_report(done.loop.run.report, content)
     minutes = done.loop.budget.elapsed_s / 60
@@ -59,8 +60,12 @@ Scores = dict[int, tuple[ClassScore, ...]]
 """By the place of the case among those that validate."""
 
 
-def _score(done: Segmentation, progress: Progress) -> Scores:
-    """All validation cases; under a time budget those that it holds, drawn at random."""
+def _score(done: Segmentation, progress: Progress) -> tuple[Scores, str]:
+    """All validation cases; under a time budget those that it holds, drawn at random.
+
+    Returns:
+        The scores, and what is to be known of them.
+    """
     cases, budget = done.validator.cases, done.loop.budget
     scores: Scores = {}
     order = np.random.default_rng(done.loop.hparams.seed).permutation(len(cases)).tolist()
@@ -73,14 +78,32 @@ def _score(done: Segmentation, progress: Progress) -> Scores:
         began = time.monotonic()
         scores[index] = done.validator.score(case)
         done.costs.scored(done.validator, [case], time.monotonic() - began)
-    if len(scores) < len(cases):
-        each_s = done.costs.of(done.validator, cases) / len(cases)
-        progress.warn(
-            f"{len(scores)} of {len(cases)} validation cases are scored: each takes about "
-            f"{each_s:.0f} seconds, and the time budget holds no more; raise it, or predict the "
-            "others and use evaluate"
-        )
-    return {index: scores[index] for index in sorted(scores)}
+    remark = _remark(done, len(scores))
+    if remark:
+        progress.warn(remark)
+    return {index: scores[index] for index in sorted(scores)}, remark
+
+
+def _remark(done: Segmentation, scored: int) -> str:
+    """Why cases have no score; nothing where all have one."""
+    cases = done.validator.cases
+    if not cases:
+        return "every case trained, so nothing tells how good the model is on new scans"
+    if scored == len(cases):
+        return ""
+    each_s = done.costs.of(done.validator, cases) / len(cases)
+    each = f"{each_s / 60:.0f} minutes" if each_s > 120 else f"{each_s:.1f} seconds"
+    why = f"each takes about {each}, and the time budget holds"
+    remedy = "raise it, or predict the others and use evaluate"
+    if scored:
+        return f"{scored} of {len(cases)} validation cases are scored: {why} no more; {remedy}"
+    on_the_way = [record for record in read_records(done.loop.run.metrics) if "dice" in record]
+    last = "".join(
+        f" (mean Dice {record['dice']:.3f} at step {record['step']:.0f}, of what was looked at on "
+        "the way)"
+        for record in on_the_way[-1:]
+    )
+    return f"none of {len(cases)} validation cases is scored{last}: {why} none; {remedy}"
 
 
 def _mended(

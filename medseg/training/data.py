@@ -4,12 +4,10 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 
 from medseg.errors import MedsegError, SettingsError
 from medseg.hparams import HParams
-from medseg.machine import available_memory_bytes
 from medseg.measure.facts import Fingerprint
 from medseg.measure.held import Held
 from medseg.measure.survey import measure_cases
@@ -20,7 +18,7 @@ from medseg.plan.classes import UNDECLARED, Declared
 from medseg.plan.doubts import doubts
 from medseg.plan.missing_channels import absent_lines, constant_as_absent
 from medseg.plan.overview import case_table
-from medseg.plan.patch import Candidate, Limits
+from medseg.plan.patch import Candidate
 from medseg.plan.plan import Plan
 from medseg.plan.rules import make_plan
 from medseg.prepare.cache import prepare_cases
@@ -33,16 +31,13 @@ from medseg.scans.discover import Dataset, discover, discover_scans
 from medseg.scans.known import shown
 from medseg.scans.regions import regions_of
 from medseg.training.annotated import unannotated
+from medseg.training.device import limits
 from medseg.training.doubts import Labels, copies, unseen_channels, unseen_classes
 from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
 
 DEMO = Path("data/demo")
-_GPU_VOXELS = {2: 2**18, 3: 2**21}
-"""Largest patch, in voxels, that trains at a bearable pace on a GPU, per dimension."""
-_MEMORY_SHARE = 0.7
-"""Of the free memory, what a training step may take; the rest is for data and the system."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +179,8 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
             hparams,
             lambda candidate: _step_bytes(candidate, hparams),
             found.declared,
-            _limits(device, hparams.dim, found.held.bytes),
+            # What is held of the cases is given back once they are prepared.
+            limits(device, hparams.dim, found.held.bytes),
             len(found.dealt.parts.training),
         )
     except ValidationError as error:  # a plan has bounds, files may have any spacing and values
@@ -281,14 +277,6 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
         "refuse" if hparams.missing_masks == "refuse" else "empty",
         hparams.missing_channels,
     )
-
-
-def _limits(device: str, dim: int, held: int) -> Limits:
-    """Limits of a step, by then without the bytes that are `held` until cases are prepared."""
-    if not device.startswith("cuda"):
-        return Limits(memory=int(_MEMORY_SHARE * (available_memory_bytes() + held)))
-    free, _ = torch.cuda.mem_get_info(device)
-    return Limits(_GPU_VOXELS[dim], int(_MEMORY_SHARE * free))
 
 
 def _step_bytes(candidate: Candidate, hparams: HParams) -> int:

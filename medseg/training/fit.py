@@ -32,7 +32,8 @@ from medseg.training.data import (
     prepare_data,
     survey,
 )
-from medseg.training.going_on import ignored, settings_to_go_on, settings_to_start_again
+from medseg.training.device import check_repeats
+from medseg.training.going_on import settings_to_go_on, settings_to_start_again, warn_of_ignored
 from medseg.training.loop import Loop, ResumePoint, read_checkpoint
 from medseg.training.losses import build_loss
 from medseg.training.parts import Parts
@@ -181,12 +182,7 @@ def new_run(hparams: HParams) -> Run:
 
 
 def _begin(run: Run, hparams: HParams, device: str, progress: Progress) -> _Ready:
-    if hparams.deterministic and device.startswith("cuda"):
-        raise SettingsError(
-            f"deterministic = True, device = {device}",
-            "PyTorch cannot repeat the gradients of interpolation on a GPU",
-            "set --device cpu, or leave out deterministic",
-        )
+    check_repeats(device, deterministic=hparams.deterministic)
     build_transforms([(extra.name, extra.arguments) for extra in hparams.extra_transforms])
     timed = hparams.steps or hparams.epochs or hparams.time_budget
     if hparams.data == DEMO and hparams.images is None and not timed:
@@ -214,8 +210,7 @@ def _settings_of(run: Run, asked: HParams, given: Collection[str], progress: Pro
         return settings_to_start_again(kept, asked, given)
     progress.note(f"going on with {run.folder}, settings as it began")
     settings = settings_to_go_on(kept, asked, given)
-    if others := ignored(settings, asked):
-        progress.warn(f"ignored, since the run has settings of its own: {', '.join(others)}")
+    warn_of_ignored(settings, asked, progress)
     return settings
 
 
@@ -256,10 +251,10 @@ def is_finished(run: Run) -> bool:
     return _is_done(run, HParams.load(run.hparams), plan, read_checkpoint(run.checkpoint))
 
 
-def _is_done(run: Run, hparams: HParams, plan: Plan, reached: ResumePoint) -> bool:
+def _is_done(run: Run, hparams: HParams, plan: Plan, resumed: ResumePoint) -> bool:
     budget = _budget(hparams, plan)
-    budget.start(reached.elapsed_s)
-    return budget.position(reached.step) >= 1 and run.report.is_file()
+    budget.start(resumed.reached)
+    return budget.position(resumed.step) >= 1 and run.report.is_file()
 
 
 def _planned(run: Run) -> tuple[Plan, Parts]:

@@ -12,7 +12,13 @@ from medseg.progress import Logged, Progress
 from medseg.report.page import ReportContent, write_report
 from medseg.runs import FOLD, Run, State, latest_run
 from medseg.training import fit
-from medseg.training.going_on import LENGTH, SOURCE, settings_to_go_on, settings_to_start_again
+from medseg.training.going_on import (
+    LENGTH,
+    SOURCE,
+    settings_to_go_on,
+    settings_to_start_again,
+    warn_of_ignored,
+)
 from medseg.training.parts import Parts
 from medseg.training.stop import Stop
 
@@ -37,9 +43,13 @@ def train(hparams: HParams, resume: bool, progress: Progress, given: Collection[
         kept = HParams.load(whole.hparams) if whole.hparams.is_file() else hparams
         if kept.fold != "all" or whole.top != whole:
             return fit.train(hparams, resume, progress, given)
-        device = hparams.device
-        settings = settings_to_start_again if whole.state is State.DEAD else settings_to_go_on
-        hparams = settings(kept, hparams, given).model_copy(update={"device": device})
+        asked = hparams
+        if whole.state is State.DEAD:
+            hparams = settings_to_start_again(kept, asked, given)
+        else:
+            hparams = settings_to_go_on(kept, asked, given)
+            warn_of_ignored(hparams, asked, progress)
+        hparams = hparams.model_copy(update={"device": asked.device})
         given = {*given, *_of_each(hparams)}
     elif hparams.fold == "all":
         whole = fit.new_run(hparams)

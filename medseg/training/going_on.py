@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from medseg.hparams import HParams
+from medseg.progress import Progress
 
 LENGTH = ("steps", "epochs", "time_budget")
 SOURCE = ("data", "images", "labels", "pattern")
@@ -49,6 +50,12 @@ def ignored(kept: HParams, asked: HParams) -> list[str]:
         for name in names
         if (value := getattr(asked, name)) not in (getattr(kept, name), getattr(default, name))
     )
+
+
+def warn_of_ignored(kept: HParams, asked: HParams, progress: Progress) -> None:
+    """Say which settings are asked for in vain."""
+    if others := ignored(kept, asked):
+        progress.warn(f"ignored, since the run has settings of its own: {', '.join(others)}")
 
 
 def _with(kept: HParams, changed: dict[str, object]) -> HParams:

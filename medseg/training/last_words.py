@@ -18,12 +18,15 @@ def run_facts(loop: Loop, own: Facts) -> Facts:
     """Facts for a report: those of every run around those of this kind."""
     records = read_records(loop.run.metrics)
     steps = str(int(records[-1]["step"])) if records else "0"
+    plateau = loop.budget.plateau
+    ended_early = (("annealed early", plateau.why),) if plateau else ()
     return (
         ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
         ("medseg", __version__),
         ("data", str(loop.hparams.images or loop.hparams.data)),
         *own,
         ("steps", steps + (" (interrupted)" if loop.stop.asked else "")),
+        *ended_early,
         ("device", f"{loop.device}, {torch.get_num_threads()} threads"),
     )
 

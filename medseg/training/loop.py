@@ -32,21 +32,20 @@ from medseg.progress import Progress
 from medseg.runs import Run
 from medseg.training.average import Average
 from medseg.training.callbacks import Checkpoint, Display, Ending
+from medseg.training.device import for_lightning
 from medseg.training.record import JsonLines, forget_after
-from medseg.training.schedule import Budget
+from medseg.training.schedule import NOTHING, Budget, Plateau, Reached
 from medseg.training.stop import Stop
 from medseg.training.task import Learner, Optimisation, Task
 from medseg.types import Labels
 
-_PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
 
 class ResumePoint(NamedTuple):
-    """Where a run goes on: its checkpoint, the steps done and the seconds they took."""
+    """Where a run goes on: its checkpoint, the steps done, and what of its budget they used."""
 
     checkpoint: Path
     step: int
-    elapsed_s: float
+    reached: Reached
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,8 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
         TrainingError: If the loss is no longer a number.
     """
     hparams, plan, budget, resumed = loop.hparams, loop.plan, loop.budget, loop.resumed
-    elapsed_s = resumed.elapsed_s if resumed else 0.0
-    budget.start(elapsed_s)
+    reached = resumed.reached if resumed else NOTHING
+    budget.start(reached)
     if resumed:
         forget_after(loop.run.metrics, resumed.step)
         if budget.position(resumed.step) >= 1:
@@ -123,7 +122,7 @@ def optimise(loop: Loop, watch: Watch, progress: Progress) -> None:
     loader = PatchLoader(sampler, first, transform=extra if transforms else None)
     with _quiet(), loader:
         trainer = _trainer(loop, callbacks)
-        budget.start(elapsed_s)
+        budget.start(reached)
         checkpoint = resumed.checkpoint if resumed else None
         trainer.fit(task, loader, ckpt_path=checkpoint, weights_only=True)
 
@@ -146,7 +145,7 @@ def read_checkpoint(file: Path) -> ResumePoint:
     """
     try:
         stored = torch.load(file, map_location="cpu", weights_only=True)
-        return ResumePoint(file, int(stored["global_step"]), float(stored["elapsed_s"]))
+        return ResumePoint(file, int(stored["global_step"]), _reached(stored))
     except (OSError, RuntimeError, EOFError, LookupError, UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise machine_error(error, str(file)) or SettingsError(
@@ -154,6 +153,13 @@ def read_checkpoint(file: Path) -> ResumePoint:
             f"not a checkpoint to go on from ({reason})",
             "start a new run without --resume",
         ) from None
+
+
+def _reached(stored: dict[str, Any]) -> Reached:
+    """What a checkpoint says of its budget; an old one tells the time alone."""
+    kept = dict(stored.get("budget") or {"elapsed_s": stored["elapsed_s"]})
+    plateau = kept.pop("plateau", None)
+    return Reached(**kept, plateau=Plateau(*plateau) if plateau else None)
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -176,13 +182,9 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
-    hparams, device = loop.hparams, loop.device
-    # A device without a number has None for one, whatever the annotation says.
-    one = [device.index] if device.index is not None else 1  # pyright: ignore[reportUnnecessaryComparison]
+    hparams = loop.hparams
     return lightning.Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=one,
-        precision=_PRECISIONS[_precision(hparams.precision, device)],
+        **for_lightning(loop.device, hparams.precision),
         max_epochs=-1,
         gradient_clip_val=hparams.gradient_clip,
         deterministic=hparams.deterministic,
@@ -198,14 +200,6 @@ def _trainer(loop: Loop, callbacks: Sequence[Callback]) -> lightning.Trainer:
         enable_model_summary=False,
         default_root_dir=loop.run.folder,
     )
-
-
-def _precision(wanted: str, device: torch.device) -> str:
-    if wanted != "auto":
-        return wanted
-    if device.type != "cuda":
-        return "32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "16"
 
 
 def _network_spacing(plan: Plan) -> tuple[float, ...]:

@@ -9,10 +9,11 @@ from medseg.progress import Progress
 from medseg.runs import ModelCard, load_model, save_model
 from medseg.training.average import Average
 from medseg.training.callbacks import Display
-from medseg.training.costs import Costs
+from medseg.training.costs import Costs, CountedCosts
 from medseg.training.data import TrainingData
 from medseg.training.loop import Loop, optimise
 from medseg.training.monitor import Monitor
+from medseg.training.plateau import Patience
 from medseg.training.validation import Validator
 
 
@@ -35,7 +36,8 @@ class Segmentation:
     def __post_init__(self) -> None:
         """Score the network as it is at any time."""
         self.validator = self._validator(self.network)
-        self.costs = Costs()
+        counted = self.loop.hparams.deterministic
+        self.costs = CountedCosts(self.card.plan.batch_size) if counted else Costs()
 
     def train(self, progress: Progress) -> None:
         """Train, and save the model; after an early end the best so far stays.
@@ -71,6 +73,7 @@ class Segmentation:
                 loop.stop,
                 self._save,
                 display,
+                Patience(loop.hparams.patience, loop.hparams.warmup),
             )
         ]
 

@@ -31,7 +31,7 @@ class Optimisation(NamedTuple):
 
 
 class Task(lightning.LightningModule):
-    """One step is a pure function of the weights and (seed, rank, step).
+    """One step is a pure function of the weights and (seed, step).
 
     Args:
         network: Its `training_output` goes into the loss.
@@ -66,7 +66,7 @@ class Task(lightning.LightningModule):
         factor = learning_rate_factor(position, self._optimisation.warmup)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self._optimisation.learning_rate * factor * group["share"]
-        rng = generator(Stream.TRAINING, self._seed, self.global_rank, self.global_step)
+        rng = generator(Stream.TRAINING, self._seed, self.global_step)
         torch.manual_seed(int(rng.integers(2**63)))
 
     def training_step(self, batch: PatchBatch, batch_idx: int) -> Tensor:
@@ -88,5 +88,7 @@ class Task(lightning.LightningModule):
         return torch.optim.AdamW(groups, lr=self._optimisation.learning_rate, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time that was used."""
-        checkpoint["elapsed_s"] = self._budget.elapsed_s
+        """Keep how much of the budget is used."""
+        reached = self._budget.reached
+        plateau = None if reached.plateau is None else tuple(reached.plateau)
+        checkpoint["budget"] = {**reached._asdict(), "plateau": plateau}

@@ -34,7 +34,7 @@ def mirrored(plan, label, hidden=(), flips=((True,), (False,))):
     parameters = augment.sample(image.shape, 0, 0, 0)
     for item, axes in enumerate(flips):
         parameters.flips[item, : len(axes)] = axes
-    return image, augment.apply(PatchBatch(image, label), parameters)
+    return image, augment.apply(PatchBatch(image, label), parameters)[:2]
 
 
 def labels(dim, values, layers=1):

@@ -40,8 +40,8 @@ def test_what_a_training_learns_of_is_tissue(size, most):
     still = Augment.for_plan(plan, "none", 0)
     unknown = []
     for step in range(12):
-        drawn = augment.sample((8, 1, 16, 16, 16), 0, 0, step)
-        neutral = still.sample((8, 1, 16, 16, 16), 0, 0, step)
+        drawn = augment.sample((8, 1, 16, 16, 16), 0, step)
+        neutral = still.sample((8, 1, 16, 16, 16), 0, step)
         moved = neutral._replace(matrices=drawn.matrices, displacements=drawn.displacements)
         image, label, _ = augment.apply(patches.batch(step), moved)
         assert (label[image < 0.12] == IGNORED).all()  # in a corner 1/8 is interpolated

@@ -12,9 +12,9 @@ from medseg.prepare.prepared import Prepared
 from medseg.types import IGNORED
 
 
-def sampler(sizes, seed=0, rank=0, margin=0.0, channels=1, **plan):
+def sampler(sizes, seed=0, margin=0.0, channels=1, **plan):
     cases = [stored_case(size, i, i + 1, channels) for i, size in enumerate(sizes)]
-    return PatchSampler(cases, plan_for_tests(**plan), seed, rank, margin)
+    return PatchSampler(cases, plan_for_tests(**plan), seed, margin)
 
 
 def same(a, b):
@@ -32,8 +32,8 @@ def test_a_step_is_the_same_in_any_order_object_and_thread():
     assert all(map(same, forwards, threads))
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"rank": 1}, {"step": 1}])
-def test_seed_rank_and_step_each_decide(changed):
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"step": 1}])
+def test_seed_and_step_each_decide(changed):
     step = changed.pop("step", 0)
     sizes = [(30, 30, 30)] * 3
     assert not same(

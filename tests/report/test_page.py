@@ -79,8 +79,10 @@ def test_a_report_of_nothing_is_a_page(tmp_path):
     content = replace(
         report(2), summary=summarise([]), curves=(), examples=(), problems=(), facts=(), reasons=()
     )
-    page, _ = written(tmp_path, content)
+    why = "none fits into the time"
+    page, _ = written(tmp_path, replace(content, remark=why))
     assert "No case was scored" in page.text
+    assert why in page.text
     assert "section" not in [tag for tag, _ in page.elements]
 
 

@@ -88,7 +88,10 @@ def test_what_is_finished_stays_and_the_rest_goes_on(settings):
     assert not Run(folder).report.exists()
     first = Run(folder).folds[0].model
     before = first.stat().st_mtime_ns
-    assert train(HParams(output=folder, fold=1), True, Told()) == folder
+    again = Told()
+    assert train(HParams(output=folder, fold=1, seed=7), True, again) == folder
+    said = [line for line in again.lines if line.startswith("ignored")]
+    assert said == ["ignored, since the run has settings of its own: fold = 1, seed = 7"]
     assert first.stat().st_mtime_ns == before
     for run in Run(folder).folds:
         assert read_records(run.metrics)[-1]["step"] == 4

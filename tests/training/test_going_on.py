@@ -1,8 +1,10 @@
 """Runs that end before their time, by whatever, go on: to the model that an unbroken one makes."""
 
 import random
+import re
 import shutil
 import signal
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from medseg.hparams import HParams
 from medseg.plan.plan import Plan
 from medseg.progress import Silent
 from medseg.runs import Run, State
-from medseg.training import callbacks
+from medseg.training import callbacks, monitor
 from medseg.training.fit import train
 from medseg.training.going_on import ignored, settings_to_go_on, settings_to_start_again
 from medseg.training.record import read_records
 from medseg.training.task import Task
+from medseg.training.validation import Validator
 
 STEPS = 6
 
@@ -43,13 +46,12 @@ def runs(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
-@pytest.fixture
-def settings(runs, photo_folder, request):
-    """Settings of a short run, in a folder of its own."""
+@pytest.fixture(scope="module")
+def short(photo_folder):
+    """Settings of a short run, but for its folder."""
     return HParams(
         dim=2,
         data=photo_folder,
-        output=runs / request.node.name.replace("[", "-").strip("]"),
         encoder="convnext_micro",
         patch_size=(32, 32),
         batch_size=2,
@@ -57,23 +59,23 @@ def settings(runs, photo_folder, request):
         deterministic=True,
         device="cpu",
     )
+
+
+@pytest.fixture
+def settings(runs, short, request):
+    """Settings of a short run, in a folder of its own."""
+    output = runs / request.node.name.replace("[", "-").strip("]")
+    return short.model_copy(update={"output": output})
+
+
+def weights_of(hparams):
+    return load_file(Run(train(hparams, False, Silent())).model)
 
 
 @pytest.fixture(scope="module")
-def unbroken(runs, photo_folder):
+def unbroken(runs, short):
     """The weights of a run that nothing disturbs."""
-    hparams = HParams(
-        dim=2,
-        data=photo_folder,
-        output=runs / "unbroken",
-        encoder="convnext_micro",
-        patch_size=(32, 32),
-        batch_size=2,
-        steps=STEPS,
-        deterministic=True,
-        device="cpu",
-    )
-    return load_file(Run(train(hparams, False, Silent())).model)
+    return weights_of(short.model_copy(update={"output": runs / "unbroken"}))
 
 
 def equal(run, expected):
@@ -107,6 +109,15 @@ def killed_at(settings, step, monkeypatch, *, resume=False):
     return Run(settings.output)
 
 
+def ended_at(settings, step, monkeypatch, number=signal.SIGTERM, *, resume=False):
+    """A run that a queue ends in a step."""
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: signal.raise_signal(number))
+        with pytest.raises(Stopped, match=f"{number.name}.*--resume --output"):
+            train(settings, resume, Silent())
+    return Run(settings.output)
+
+
 def test_killed_again_and_again_it_ends_with_the_same_weights(settings, unbroken, monkeypatch):
     monkeypatch.setattr(callbacks, "_CHECKPOINT_EVERY_S", -1.0)  # after each step
     draw = random.Random(settings.seed)
@@ -136,11 +147,7 @@ def test_killed_before_its_first_checkpoint_it_starts_again(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_what_a_queue_ends_is_saved_and_goes_on(number, settings, unbroken, monkeypatch):
-    run = Run(settings.output)
-    with monkeypatch.context() as patch:
-        at_step(patch, 2, lambda: signal.raise_signal(number))
-        with pytest.raises(Stopped, match=f"{number.name}.*--resume --output"):
-            train(settings, False, Silent())
+    run = ended_at(settings, 2, monkeypatch, number)
     assert run.state is State.BEGUN
     assert run.model.is_file()
     assert not run.report.exists()
@@ -188,6 +195,57 @@ def test_a_model_without_a_checkpoint_is_used_but_not_gone_on_from(tmp_path):
     run.model.touch()
     with pytest.raises(SettingsError, match=r"no last\.ckpt to go on from.*--pretrained"):
         train(HParams(output=run.folder), True, Silent())
+
+
+@pytest.fixture
+def no_better(settings, monkeypatch):
+    """Settings of a run whose scores never rise; it looks at them often."""
+    monkeypatch.setattr(monitor, "_SHARE", 0.5)
+    monkeypatch.setattr(Validator, "dice", lambda *_: {"organ": 0.5})
+    return settings.model_copy(update={"steps": 60, "patience": 0.2})
+
+
+def annealed(run):
+    """Where a plateau was noticed, and where its end was to be."""
+    found = re.search(
+        r"plateau at step (\d+): validation Dice no better than 0.500 for \d+ validations; "
+        r"annealing until step (\d+) of 60",
+        run.log.read_text(encoding="utf-8"),
+    )
+    return tuple(map(int, found.groups()))
+
+
+def dice_of(run):
+    return [(r["step"], r["dice"]) for r in read_records(run.metrics) if "dice" in r]
+
+
+def test_a_plateau_ends_a_run_annealed_and_finished(no_better):
+    run = Run(train(no_better, False, Silent()))
+    noticed, end = annealed(run)
+    assert end == ceil(1.2 * noticed) < 40
+    rates = [record for record in read_records(run.metrics) if "loss" in record]
+    assert rates[-1]["step"] == end
+    assert rates[-1]["learning_rate"] < 0.2 * rates[-2]["learning_rate"]
+    assert "validation Dice no better than 0.500" in run.report.read_text(encoding="utf-8")
+    with pytest.raises(SettingsError, match="has used its budget of 60 steps"):
+        train(no_better, True, Silent())
+    longer = no_better.model_copy(update={"steps": 70, "patience": None})
+    train(longer, True, Silent(), given=["steps"])
+    assert read_records(run.metrics)[-1]["step"] > end
+
+
+def test_a_plateau_is_the_same_however_often_a_run_is_stopped(no_better, monkeypatch):
+    whole = Run(no_better.output.with_name(f"{no_better.output.name}-whole"))
+    expected = weights_of(no_better.model_copy(update={"output": whole.folder}))
+    scored = dice_of(whole)
+    noticed, _ = annealed(whole)
+    monkeypatch.setattr(callbacks, "_CHECKPOINT_EVERY_S", -1.0)  # after each step
+    ended_at(no_better, scored[0][0] - 1, monkeypatch)
+    ended_at(no_better, noticed - 1, monkeypatch, resume=True)
+    run = killed_at(no_better, noticed + 2, monkeypatch, resume=True)
+    train(no_better, True, Silent())
+    assert equal(run, expected)
+    assert dice_of(run) == scored
 
 
 KEPT = HParams(data=Path("old"), steps=9, learning_rate=0.1, seed=3)

@@ -2,31 +2,17 @@
 
 import json
 import signal
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from torch import nn
 
 from medseg.evaluation.summary import summarise, summary_table
 from medseg.progress import Silent
 from medseg.report.figures import pick_examples
-from medseg.training.callbacks import Display
-from medseg.training.closing import _score
-from medseg.training.costs import Costs
-from medseg.training.monitor import REPORT_S, Monitor
+from medseg.training.monitor import REPORT_S
 from medseg.training.record import JsonLines, read_records
-from medseg.training.schedule import Budget, learning_rate_factor
-from medseg.training.stop import Stop
-from medseg.training.task import Optimisation, Task
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
+from medseg.training.schedule import Budget
+from tests.training.monitored import Clock, Monitored, closed
 
 
 @pytest.fixture
@@ -34,61 +20,6 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr("time.monotonic", clock)
     return clock
-
-
-class Cases:
-    """A validator whose windows take `window_s` seconds each; cases score what they are told."""
-
-    classes = ("organ",)
-    plan = SimpleNamespace(batch_size=2)
-
-    def __init__(self, clock, windows, window_s=0.5):
-        self.cases = [(SimpleNamespace(name=str(n)), n) for n in range(len(windows))]
-        self.asked, self.scored, self.patches, self.share = [], [], 0, 0.5
-        self._clock, self._windows, self._window_s = clock, windows, window_s
-
-    def windows(self, case):
-        return self._windows[case[1]]
-
-    def try_window(self, case):
-        del case
-        self._clock.now += self._window_s
-
-    def dice(self, case):
-        self.asked.append(case[0].name)
-        self._clock.now += self.windows(case) * self._window_s
-        return {} if self.share is None else {"organ": self.share}
-
-    def score(self, case):
-        self.scored.append(case[0].name)
-        self._clock.now += 1.1 * self.windows(case) * self._window_s
-        return (case[0].name,)
-
-    def patch_dice(self, batches):
-        self.patches += len(batches)
-        self._clock.now += sum(len(batch.image) for batch in batches) * self._window_s
-        return {"organ": self.share}
-
-
-class Averaging:
-    """Exchanges 1 (the weights that learn) for 2 (their average) and back."""
-
-    def __init__(self, network):
-        self._network = network
-
-    @contextmanager
-    def swapped(self):
-        self._network.weight.data.fill_(2.0)
-        yield
-        self._network.weight.data.fill_(1.0)
-
-
-class Warned(Silent):
-    def __init__(self):
-        self.lines = []
-
-    def warn(self, message):
-        self.lines.append(message)
 
 
 class Sampler:
@@ -101,59 +32,6 @@ class Sampler:
 
     def batch(self, step):
         return SimpleNamespace(image=[step, step])
-
-
-class Monitored:
-    """A training with steps of one second, and what its monitor did."""
-
-    def __init__(self, clock, windows=(1,) * 40, budget=None, window_s=0.5):
-        self.clock, self.best, self.records = clock, [], []
-        self.validator = Cases(clock, windows, window_s)
-        self.budget = budget or Budget(steps=1000, clock=clock)
-        network = nn.Linear(1, 1)
-        network.weight.data.fill_(1.0)
-        optimisation = Optimisation(1e-3, 0.0, 0.0)
-        self.task = Task(network, None, None, optimisation, self.budget, 0)
-        self.display = Display(Silent(), self.budget)
-        self.stop, self.costs = Stop("here"), Costs()
-        self.monitor = Monitor(
-            self.validator,
-            Averaging(network),
-            self.costs,
-            self.budget,
-            self.stop,
-            self._keep,
-            self.display,
-        )
-        self.trainer = SimpleNamespace(global_step=0, should_stop=False, loggers=[self])
-        self.budget.start()
-
-    def log_metrics(self, metrics, step):
-        self.records.append((step, metrics))
-
-    def _keep(self):
-        self.best.append((self.task.network.weight.item(), self.task.network.training))
-
-    def run(self, first, last):
-        for step in range(first, last + 1):
-            self.clock.now += 1
-            self.trainer.global_step = step
-            self.monitor.on_train_batch_end(self.trainer, self.task)
-            assert self.task.network.weight.item() == 1.0
-            assert self.task.network.training
-
-    def run_out(self):
-        """All steps that the budget holds; the last learning rate, as a share of its peak."""
-        step = factor = 0
-        while self.budget.position(step) < 1:
-            factor = learning_rate_factor(self.budget.position(step), 0.0)
-            step += 1
-            self.run(step, step)
-        return factor
-
-    @property
-    def validated(self):
-        return [metrics["dice"] for _, metrics in self.records]
 
 
 def test_validation_takes_a_small_share_of_the_time(clock):
@@ -194,7 +72,7 @@ def test_a_resumed_run_knows_what_was_best_of_the_same_cases(windows, kept, cloc
     training.run(1, 500)
     resumed = Monitored(clock, windows=windows)
     resumed.monitor.load_state_dict(training.monitor.state_dict())
-    resumed.budget.start(training.budget.elapsed_s)
+    resumed.budget.start(training.budget.reached)
     resumed.validator.share = 0.25
     resumed.run(501, 1000)
     assert resumed.validated
@@ -240,16 +118,6 @@ def test_nothing_is_validated_once_the_budget_is_used(clock):
     assert clock.now == 1e6 + 3
 
 
-def closed(training):
-    """The end of a run: what is scored, and what is said of it."""
-    loop = SimpleNamespace(budget=training.budget, hparams=SimpleNamespace(seed=0))
-    said = Warned()
-    done = SimpleNamespace(validator=training.validator, costs=training.costs, loop=loop)
-    _score(done, said)
-    training.clock.now += REPORT_S
-    return said.lines
-
-
 BUDGET_S = 900
 
 
@@ -276,7 +144,9 @@ def test_a_time_budget_holds_whatever_cases_cost(windows, window_s, clock, monke
     scored = set(training.validator.scored)
     if len(scored) < len(windows):
         (line,) = lines
-        assert f"{len(scored)} of {len(windows)} validation cases are scored" in line
+        how_many = f"{len(scored)} of {len(windows)} validation cases are"
+        none = f"none of {len(windows)} validation cases is"
+        assert line.startswith(f"{how_many if scored else none} scored")
     else:
         assert not lines
 
@@ -295,6 +165,33 @@ def test_counted_steps_are_scored_whole_however_long_it_takes(clock):
     training = Monitored(clock, (10_000,) * 3)
     assert closed(training) == []
     assert sorted(training.validator.scored) == ["0", "1", "2"]
+
+
+def test_where_no_case_fits_the_last_score_on_the_way_is_named(clock, tmp_path):
+    training = Monitored(clock, (2400,) * 4, Budget(seconds=BUDGET_S, clock=clock))
+    training.metrics = tmp_path / "metrics.jsonl"
+    JsonLines(training.metrics, training.budget).log_metrics({"dice": 0.6125}, 40)
+    clock.now += 0.9 * BUDGET_S
+    (line,) = closed(training)
+    assert line == (
+        "none of 4 validation cases is scored (mean Dice 0.613 at step 40, of what was looked at "
+        "on the way): each takes about 30 minutes, and the time budget holds none; raise it, "
+        "or predict the others and use evaluate"
+    )
+
+
+def test_time_for_saving_and_loading_a_model_is_kept_where_it_takes_long(clock):
+    training = Monitored(clock, [1], Budget(seconds=100, clock=clock))
+
+    def save():
+        clock.now += 3
+
+    training.monitor._on_best = save
+    training.run_out()
+    clock.now += 6  # saved, and read again
+    assert closed(training) == []
+    assert training.validator.scored == ["0"]
+    assert 95 <= clock.now <= 105
 
 
 def test_no_score_at_all_is_a_summary_and_a_table():
