@@ -28,6 +28,8 @@ _DEAR = 4.0
 _MOST_BATCHES = 16
 REPORT_S = 4.0
 """Drawing the report."""
+_ENDING_S = 1.0
+"""Leaving the steps, and building the network that is scored."""
 ALL_METRICS = 1.15
 """What all metrics of a case take, as a multiple of its Dice: surfaces are measured too."""
 
@@ -215,7 +217,7 @@ class Monitor(Callback):
         costs = [self._costs.of(self._validator, [case]) for case in self._validator.cases]
         # The model is saved, and read again to be scored.
         scoring = [ALL_METRICS * cost for cost in costs]
-        self._budget.reserve(scoring, REPORT_S, 2 * self._saving_s)
+        self._budget.reserve(scoring, REPORT_S, _ENDING_S + 2 * self._saving_s)
 
     def _chosen(self, total_s: float) -> _Sample:
         """As many cases as the share of the time allows, spread evenly over all."""
