@@ -27,7 +27,7 @@ def plan(dim=3, **fields):
 
 
 def rng(seed=0):
-    return generator(Stream.CHANNEL_DROPOUT, seed, 0, 0)
+    return generator(Stream.CHANNEL_DROPOUT, seed, 0)
 
 
 @pytest.mark.parametrize("chance", [0.1, 0.2, 0.5])

@@ -31,7 +31,7 @@ def mirrored(plan, label, hidden=(), flips=((True,), (False,))):
     """Image and label after mirroring the network axes in `flips`, per item, and nothing else."""
     augment = Augment.for_plan(plan, "none", 0, hidden=hidden)
     image = torch.randn(len(label), 1, *SIZES[plan.dim])
-    parameters = augment.sample(image.shape, 0, 0, 0)
+    parameters = augment.sample(image.shape, 0, 0)
     for item, axes in enumerate(flips):
         parameters.flips[item, : len(axes)] = axes
     return image, augment.apply(PatchBatch(image, label), parameters)[:2]
@@ -117,7 +117,7 @@ def test_without_pairs_nothing_is_exchanged(dim):
 def test_the_same_numbers_are_drawn_with_and_without_pairs(dim):
     shape = (4, 1, *SIZES[dim])
     one, other = (
-        Augment.for_plan(plan_of(dim, pairs=pairs), "default", 3).sample(shape, 3, 0, 7)
+        Augment.for_plan(plan_of(dim, pairs=pairs), "default", 3).sample(shape, 3, 7)
         for pairs in (PAIRS, ())
     )
     for mine, its in zip(one, other, strict=True):

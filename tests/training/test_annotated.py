@@ -145,7 +145,7 @@ def test_where_twins_are_exchanged_their_sets_are_too():
     assert unannotated_sets(cases, plan_for_tests()) == ((1,),)
     batch = PatchSampler(cases, plan, 0, margin=0).batch(0)
     augment = Augment.for_plan(plan, "none", 0, hidden=unannotated_sets(cases, plan))
-    drawn = augment.sample(batch.image.shape, 0, 0, 0)
+    drawn = augment.sample(batch.image.shape, 0, 0)
     drawn.flips[0, 0] = True
     label = augment.apply(batch, drawn).label
     assert hidden_in(0) in label[1].unique()
