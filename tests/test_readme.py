@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LENGTHS = ("--steps", "--epochs", "--time-budget")
-ELSEWHERE = {"--datasets"}
+ELSEWHERE = {"--datasets", "--example", "--output", "--size", "--organs"}
 """Flags of the benchmarks."""
 
 
