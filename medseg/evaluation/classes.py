@@ -18,6 +18,7 @@ from medseg.scans.annotated import read_unannotated
 from medseg.scans.known import Known
 from medseg.scans.marks import is_ours
 from medseg.scans.names import natural_key
+from medseg.scans.read import united_value
 
 Values = Mapping[str, tuple[int, ...]]
 """Class -> its values in label maps, several of a region; none where no map needs to tell."""
@@ -132,8 +133,7 @@ def _found(references: Sequence[Entry], progress: Progress) -> list[int]:
         files = entry.files if entry.case is None else entry.case.labels
         with suppress(ScanError):  # it is reported when the case is scored
             found = {value for path in files if path for value in values_in(path)}
-            # Pieces of one class are united under the greatest.
-            values |= found if entry.case is None else {*sorted(found)[-1:]}
+            values |= {united_value(found)} if found and entry.case else found
     return sorted(values)
 
 
