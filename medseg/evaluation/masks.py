@@ -35,8 +35,11 @@ def mask_entries(
         names: Classes that are known, by which masks are told in any place: `case/liver`,
             `case_liver`, `liver/case`. Without them only folders are cases.
     """
-    return _by_class(folder, paths, names) or (
-        _as_folders(folder, paths) if _holds_masks(folder, paths) else None
+    known = {*map(spelled, names)}
+    # Of one class there are no masks of several others: those are its label maps.
+    others = len(known) == 1 and known.isdisjoint(spelled(_class_of(path)) for path in paths)
+    return _by_class(folder, paths, known) or (
+        _as_folders(folder, paths) if not others and _holds_masks(folder, paths) else None
     )
 
 

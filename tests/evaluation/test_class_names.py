@@ -89,6 +89,18 @@ def test_label_maps_are_told_from_masks_by_more_than_the_first_few(tmp_path):
     assert len({one.case for one in summary.scores}) == 8
 
 
+def test_label_maps_of_the_one_class_that_is_named_are_no_masks_of_others(tmp_path):
+    for case in ("p1", "p2"):
+        for visit in ("visit1", "visit2"):
+            for side in ("p", "r"):
+                path = tmp_path / side / case / f"{visit}.nii.gz"
+                write_label_map(label(int(side == "p"), (1, 0, 0)), GRID, path)
+    summary, problems = evaluate_folders(tmp_path / "p", tmp_path / "r", {"lesion": 1})
+    assert problems == ()
+    assert {one.class_name for one in summary.scores} == {"lesion"}
+    assert len({one.case for one in summary.scores}) == 4
+
+
 def test_nothing_to_score_is_an_error(tmp_path):
     ours, theirs = sides(tmp_path, {"liver": 1}, {"liver": 1})
     table = tmp_path / "table.csv"
