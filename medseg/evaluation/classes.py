@@ -18,6 +18,7 @@ from medseg.scans.annotated import read_unannotated
 from medseg.scans.known import Known
 from medseg.scans.marks import is_ours
 from medseg.scans.names import natural_key
+from medseg.scans.read import united_value
 
 Values = Mapping[str, tuple[int, ...]]
 """Class -> its values in label maps, several of a region; none where no map needs to tell."""
@@ -38,9 +39,18 @@ class Scored(NamedTuple):
 
 
 def choose_classes(
-    pairing: Pairing, asked: Mapping[str, int | tuple[int, ...]] | None, progress: Progress
+    pairing: Pairing,
+    asked: Mapping[str, int | tuple[int, ...]] | None,
+    ignored: int | None,
+    progress: Progress,
 ) -> Scored:
     """As the user says, else as the references' dataset does, else every class that they hold.
+
+    Args:
+        pairing: The cases.
+        asked: As the user says; None for nothing.
+        ignored: The value of voxels that nobody annotated; not looked for in references.
+        progress: Told what is doubtful.
 
     Raises:
         MedsegError: If one side has masks and nothing tells their values on the other.
@@ -57,14 +67,15 @@ def choose_classes(
         return Scored(plain, plain)
     if masks:
         by_order = _numbered_by_us(masks, predictions)
-        return _both(_tell(masks, (theirs, ours), by_order, progress), theirs, ours)
-    found = _found(references, progress)
+        return _both(_tell(masks, (theirs, ours), by_order, progress), theirs, ours, progress)
+    found = [value for value in _found(references, progress) if value != ignored]
     named = theirs.class_names or ours.class_names
     if not named and not all(map(_is_map, predictions)):
         by_content = _held(predictions, found)
         masks = list(classes_in(predictions).values())
-        return _both(_tell(masks, (), by_content, progress), theirs, ours)
-    return _both({named.get(value, f"class {value}"): value for value in found}, theirs, ours)
+        return _both(_tell(masks, (), by_content, progress), theirs, ours, progress)
+    values = {named.get(value, f"class {value}"): value for value in found}
+    return _both(values, theirs, ours, progress)
 
 
 def _declared(pairing: Pairing, asked: Mapping[str, int | tuple[int, ...]] | None) -> Values | None:
@@ -122,18 +133,25 @@ def _found(references: Sequence[Entry], progress: Progress) -> list[int]:
         files = entry.files if entry.case is None else entry.case.labels
         with suppress(ScanError):  # it is reported when the case is scored
             found = {value for path in files if path for value in values_in(path)}
-            # Pieces of one class are united under the greatest.
-            values |= found if entry.case is None else {*sorted(found)[-1:]}
+            values |= {united_value(found)} if found and entry.case else found
     return sorted(values)
 
 
-def _both(values: Mapping[str, int], theirs: Side, ours: Side) -> Scored:
-    """Predictions may be described too, with values of their own."""
+def _both(values: Mapping[str, int], theirs: Side, ours: Side, progress: Progress) -> Scored:
+    """Predictions may be described too, with values of their own, and of other classes."""
     references = {name: (value,) for name, value in values.items()}
     own = {spelled(name): (value,) for value, name in ours.class_names.items()}
-    if not (theirs.class_names and {*map(spelled, values)} <= own.keys()):
+    strange = [name for name in values if spelled(name) not in own]
+    if not (theirs.class_names and own):
         return Scored(references, references)
-    return Scored({name: own[spelled(name)] for name in values}, references)
+    said = f"the predictions' dataset.json names no {', '.join(strange)}"
+    if len(strange) == len(values):
+        if values:
+            progress.warn(f"{said}: values are taken to mean the same on both sides")
+        return Scored(references, references)
+    if strange:
+        progress.warn(f"{said}: counted as predicted nowhere")
+    return Scored({name: own.get(spelled(name), ()) for name in values}, references)
 
 
 def _tell(

@@ -94,7 +94,7 @@ def evaluate_folders(
     if prediction.samefile(reference):
         progress.warn(f"{prediction} is compared with itself: every score is perfect")
     ignored = paired.reference.ignore_label if ignore_label is None else ignore_label
-    scored = choose_classes(paired, classes, progress)
+    scored = choose_classes(paired, classes, ignored, progress)
     if classes is None:
         scored = scored.without(ignored)
     unannotated = find_unannotated(paired, scored.references, missing_masks, annotated)
@@ -111,24 +111,26 @@ def evaluate_folders(
     for line in folded(said.notes):
         progress.warn(line)
     if not scores:
-        _refuse(problems)
+        raise _nothing(problems, reference)
     nowhere = {*scored.references} - {one.class_name for one in scores}
-    if scores and nowhere:
+    if nowhere:
         progress.warn(f"{', '.join(sorted(nowhere))}: annotated in no case, so without a score")
     if said.strays and classes is None:
         progress.warn(
-            f"predictions hold {_some(said.strays)}, which no reference does: counted as"
-            " background; convert them if they mean a class"
+            f"predictions hold {_some(said.strays)}, which no class of the references has: counted"
+            " as background; convert them if they mean a class"
         )
     return summarise(scores, tolerance_mm=tolerance_mm), tuple(problems)
 
 
-def _refuse(problems: list[Problem]) -> None:
+def _nothing(problems: list[Problem], reference: Path) -> MedsegError:
     """Nothing has a score: because of something, or because there is nothing to score."""
-    if problems:
-        name, what, remedy = problems[0]
-        more = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
-        raise MedsegError(name, f"{what}: nothing could be scored{more}", remedy)
+    if not problems:
+        what = "no class is marked or annotated in any reference: nothing could be scored"
+        return MedsegError(str(reference), what, "name the classes with --classes")
+    name, what, remedy = problems[0]
+    more = f" (and {len(problems) - 1} more)" * (len(problems) > 1)
+    return MedsegError(name, f"{what}: nothing could be scored{more}", remedy)
 
 
 def _score(one: Pair, rules: _Rules, said: _Said) -> tuple[ClassScore, ...] | Problem:

@@ -4,7 +4,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from medseg.scans.read import read_label_map
 
 _TOP: Key = ("masks",)
 """The case whose masks lie in the folder itself."""
-_LOOKED_AT = 3
+_LOOKED_AT = 5
 
 
 def spelled(name: str) -> str:
@@ -36,8 +35,11 @@ def mask_entries(
         names: Classes that are known, by which masks are told in any place: `case/liver`,
             `case_liver`, `liver/case`. Without them only folders are cases.
     """
-    return _by_class(folder, paths, names) or (
-        _as_folders(folder, paths) if _holds_masks(folder, paths) else None
+    known = {*map(spelled, names)}
+    # Of one class there are no masks of several others: those are its label maps.
+    others = len(known) == 1 and known.isdisjoint(spelled(_class_of(path)) for path in paths)
+    return _by_class(folder, paths, known) or (
+        _as_folders(folder, paths) if not others and _holds_masks(folder, paths) else None
     )
 
 
@@ -134,9 +136,8 @@ def _as_folders(folder: Path, paths: Sequence[Path]) -> list[Entry]:
         groups[path.parent].append(path)
     entries = as_files(folder, groups.pop(folder, []))
     for parent, files in groups.items():
-        key = _case(parent.relative_to(folder).parts)
-        classes = tuple(_class_of(file) for file in files)
-        entries.append(Entry("/".join(key), tuple(files), (key,), classes))
+        masks = [(_class_of(file), file) for file in files]
+        entries.append(_entry(folder, _case(parent.relative_to(folder).parts), masks))
     return entries
 
 
@@ -165,9 +166,11 @@ def _holds_masks(folder: Path, paths: Sequence[Path]) -> bool:
     return _are_masks([path for files in several for path in files])
 
 
-def _are_masks(paths: Iterable[Path]) -> bool:
-    """Whether the first few files hold one value each."""
-    return all(_values(path) <= 1 for path in islice(paths, _LOOKED_AT))
+def _are_masks(paths: Sequence[Path]) -> bool:
+    """Whether a few files, spread evenly over all, hold one value each."""
+    last = len(paths) - 1
+    places = {round(last * part / (_LOOKED_AT - 1)) for part in range(_LOOKED_AT)} if paths else ()
+    return all(_values(paths[place]) <= 1 for place in places)
 
 
 def _values(path: Path) -> int:

@@ -1,6 +1,6 @@
 """A case's files -> its subject: all channels and labels on one grid, all values trustworthy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ __all__ = [
     "read_label_map",
     "read_layers",
     "read_subject",
+    "united_value",
 ]
 
 
@@ -164,13 +165,20 @@ def read_layers(case: Case, geometry: Geometry, of: str = FIRST_IMAGE) -> Iterat
 def _united(layers: Sequence[Layer]) -> Layer:
     """Pieces of one class, such as the lesions of an image: what is in any of them.
 
-    It has the value that such a mask has alone, in this dataset's other cases.
+    It has the value that such a mask has alone, in this dataset's other cases; 1 where pieces have
+    several, as numbered ones do.
     """
-    value = max(layer.values.max() for layer in layers)
+    value = united_value(value for layer in layers for value in np.unique(layer.values))
     mask = np.zeros(layers[0].values.shape, dtype=np.min_scalar_type(value))
     for layer in layers:
         np.putmask(mask, layer.values != 0, value)
     return Layer(mask, tuple(note for layer in layers for note in layer.warnings))
+
+
+def united_value(values: Iterable[int]) -> int:
+    """The value of a class whose pieces hold these; 0 counts for nothing."""
+    held = {int(value) for value in values} - {0}
+    return held.pop() if len(held) == 1 else 1
 
 
 def _layers_of(path: Path, case: Case) -> Iterator[Voxels]:

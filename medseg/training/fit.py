@@ -222,10 +222,14 @@ def _resume(run: Run, hparams: HParams, device: str, progress: Progress) -> _Rea
         reasons = {**plan.reasons, "steps": why}
         plan = plan.model_copy(update={"steps": steps, "reasons": reasons})
     resumed = read_checkpoint(run.checkpoint)
-    if _is_done(run, hparams, plan, resumed):
+    budget = _budget_of(resumed, hparams, plan)
+    if _is_done(run, budget, resumed):
+        length, plateau = _length(plan, hparams), budget.plateau
         raise FinishedError(
             f"output = {run.folder}",
-            f"has used its budget of {_length(plan, hparams)}",
+            f"ended at step {resumed.step} of {length}: {plateau.why}"
+            if plateau
+            else f"has used its budget of {length}",
             "make it longer with --steps or --time-budget, or start a new run without --resume",
         )
     source = hparams.images or hparams.data
@@ -248,12 +252,18 @@ def is_finished(run: Run) -> bool:
     if run.state is not State.BEGUN:
         return False
     plan, _ = _planned(run)
-    return _is_done(run, HParams.load(run.hparams), plan, read_checkpoint(run.checkpoint))
+    resumed = read_checkpoint(run.checkpoint)
+    return _is_done(run, _budget_of(resumed, HParams.load(run.hparams), plan), resumed)
 
 
-def _is_done(run: Run, hparams: HParams, plan: Plan, resumed: ResumePoint) -> bool:
+def _budget_of(resumed: ResumePoint, hparams: HParams, plan: Plan) -> Budget:
+    """As far as it is used."""
     budget = _budget(hparams, plan)
     budget.start(resumed.reached)
+    return budget
+
+
+def _is_done(run: Run, budget: Budget, resumed: ResumePoint) -> bool:
     return budget.position(resumed.step) >= 1 and run.report.is_file()
 
 

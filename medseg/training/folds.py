@@ -1,6 +1,6 @@
 """Every fold of a dataset, one training after another, and their scores together."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -128,7 +128,11 @@ def _close(whole: Run, hparams: HParams, runs: dict[int, Run], progress: Progres
         for fold, summary in found.items()
     ]
     progress.table("Folds", ("fold", "cases", "mean Dice", f"HD95 ({together.unit})"), rows)
-    progress.table(*summary_table(together))
+    if scores:
+        progress.table(*summary_table(together))
+    remark = _remark(runs.values(), sum(len(cases_of(summary)) for summary in found.values()))
+    if remark:
+        progress.warn(remark)
     facts = (
         ("finished", f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"),
         ("medseg", __version__),
@@ -136,9 +140,19 @@ def _close(whole: Run, hparams: HParams, runs: dict[int, Run], progress: Progres
         *((f"fold {row[0]}", f"mean Dice {row[2]} of {row[1]} cases") for row in rows),
     )
     title = whole.folder.resolve().name
-    write_report(whole.report, ReportContent(title, facts, (), together, (), (), ()))
+    write_report(whole.report, ReportContent(title, facts, (), together, (), (), (), remark))
     progress.note(f"all folds are trained: {whole.report}")
     progress.note(f"to predict with all of them: --model {whole.folder}")
+
+
+def _remark(runs: Iterable[Run], scored: int) -> str:
+    """That cases have no score; nothing where all have one."""
+    parts = [Parts.model_validate_json(run.split.read_text(encoding="utf-8")) for run in runs]
+    validated = sum(len(part.validation) for part in parts)
+    left = validated - scored
+    if left <= 0:
+        return ""
+    return f"{left} of {validated} validation cases have no score; the reports of the folds say why"
 
 
 def cases_of(summary: Summary) -> set[str]:

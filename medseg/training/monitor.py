@@ -152,7 +152,7 @@ class Monitor(Callback):
     def _end_on_plateau(self, mean: float, step: int) -> None:
         """Begin to end, where the scores of the same cases have not risen for long."""
         why = self._patience.plateau(mean, self._budget.used(step))
-        if why and self._budget.plateau is None:
+        if why and self._budget.plateau is None and self._budget.may_end_early(step):
             self._budget.anneal(step, why)
             self._display.say_plateau(step)
 

@@ -133,6 +133,10 @@ class Budget:
         left = (self.end - self._done(step)) / max(self.end - self.plateau.at, 1e-6)
         return 1 - (1 - self.plateau.position) * left
 
+    def may_end_early(self, step: int) -> bool:
+        """Whether to anneal from here ends it before its time."""
+        return (1 + ANNEALING) * self._done(step) < self._most
+
     def anneal(self, step: int, why: str) -> None:
         """What is left of the schedule is from now on done faster: up to `end`."""
         self.plateau = Plateau(self._done(step), self.position(step), why)

@@ -281,3 +281,17 @@ def test_pieces_of_one_class_have_the_value_of_a_mask_alone(tmp_path, value):
     (label,) = read_subject(Case("a", (image,), tuple(files), pieces=True)).label
     np.testing.assert_array_equal(label, pieces.max(0))
     assert label.dtype == np.uint8
+
+
+@pytest.mark.parametrize("values", [(1, 2), (2, 5), (1, 255), (-1, -1)])
+def test_numbered_pieces_are_one_class_however_many_there_are(tmp_path, values):
+    """Numbers of objects, or an ignored value, would make a class of each count."""
+    grid, pieces = Geometry((5, 4, 3)), np.zeros((2, 5, 4, 3), np.int16)
+    pieces[0, 0], pieces[1, 3:] = values
+    image = write_image(np.ones((1, 5, 4, 3), np.float32), grid, tmp_path / "a.nii.gz")
+    files = [
+        write_label_map(piece, grid, tmp_path / f"a_mask_{index}.nii.gz")
+        for index, piece in enumerate(pieces)
+    ]
+    (label,) = read_subject(Case("a", (image,), tuple(files), pieces=True)).label
+    np.testing.assert_array_equal(label, (pieces != 0).any(0) * (values[0] if values[0] < 0 else 1))

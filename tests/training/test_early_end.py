@@ -48,6 +48,15 @@ def test_a_dice_that_rises_uses_the_whole_budget(clock):
     assert training.budget.plateau is None
 
 
+@pytest.mark.parametrize("length", [{"steps": 1000}, {"seconds": 1000.0}])
+def test_a_plateau_from_which_nothing_would_end_earlier_is_none(length, clock):
+    training = Monitored(clock, [1, 1], Budget(**length, clock=clock), patience=0.8)
+    training.run_out()
+    assert training.records[-1][0] - training.records[0][0] > 800
+    assert training.budget.plateau is None
+    assert training.said.lines == []
+
+
 def counted(clock, before=None):
     """A training that does not look at the clock, or its next session."""
     training = Monitored(clock, [1, 1], patience=0.25, costs=CountedCosts(2))

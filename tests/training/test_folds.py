@@ -3,16 +3,22 @@
 import json
 import signal
 
+import numpy as np
 import pytest
 import torch
 
 from medseg.errors import MedsegError, SettingsError, Stopped
-from medseg.evaluation.summary import Summary
+from medseg.evaluation.scores import score_case
+from medseg.evaluation.summary import Summary, summarise
+from medseg.files import write_text
+from medseg.geometry import Geometry
 from medseg.hparams import HParams
 from medseg.inference.ensemble import load_predictor
 from medseg.progress import Silent
 from medseg.runs import Run, State, latest_run
+from medseg.training import folds
 from medseg.training.folds import train
+from medseg.training.parts import Parts
 from medseg.training.record import read_records
 
 FOLDS = 3
@@ -78,6 +84,24 @@ def test_every_case_is_scored_by_the_model_that_has_not_seen_it(settings, tmp_pa
     assert len(predictor.members) == FOLDS
     with pytest.raises(SettingsError, match="already holds a run"):
         train(settings(), False, Silent())
+
+
+def test_cases_that_no_fold_had_time_to_score_are_said(tmp_path, settings):
+    grid, mask = Geometry((4, 4, 1), world=False), np.ones((4, 4, 1), np.uint8)
+    whole = Run(tmp_path / "cv")
+    runs = {fold: Run(whole.folder / f"fold_{fold}") for fold in (0, 1)}
+    for fold, names in ((0, ("a", "b")), (1, ("c",))):
+        runs[fold].folder.mkdir(parents=True)
+        write_text(runs[fold].split, Parts(training=(), validation=names).model_dump_json())
+        scored = names[1:]
+        scores = [s for name in scored for s in score_case(name, mask, mask, grid, {"organ": 1})]
+        summarise(scores).save(runs[fold].validation)
+    folds._close(whole, settings(), runs, told := Told())
+    (line,) = [line for line in told.lines if "no score" in line]
+    assert line.startswith("2 of 3 validation cases have no score")
+    assert line in whole.report.read_text(encoding="utf-8")
+    folds._close(whole, settings(), {1: runs[1]}, told := Told())  # and none at all
+    assert [line for line in told.lines if "1 of 1 validation cases have no score" in line]
 
 
 def test_what_is_finished_stays_and_the_rest_goes_on(settings):

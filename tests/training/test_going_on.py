@@ -227,7 +227,7 @@ def test_a_plateau_ends_a_run_annealed_and_finished(no_better):
     assert rates[-1]["step"] == end
     assert rates[-1]["learning_rate"] < 0.2 * rates[-2]["learning_rate"]
     assert "validation Dice no better than 0.500" in run.report.read_text(encoding="utf-8")
-    with pytest.raises(SettingsError, match="has used its budget of 60 steps"):
+    with pytest.raises(SettingsError, match=f"ended at step {end} of 60 steps: .* no better than"):
         train(no_better, True, Silent())
     longer = no_better.model_copy(update={"steps": 70, "patience": None})
     train(longer, True, Silent(), given=["steps"])
