@@ -92,7 +92,8 @@ def file_entry(path: Path) -> Entry:
 def reference_side(folder: Path) -> Side | None:
     """The labels of a dataset, in any layout that trains; None for a folder that is none."""
     try:
-        dataset = discover(folder, missing_masks="empty")  # what that means is for who scores
+        # What a missing mask means is for who scores; a missing scan means nothing.
+        dataset = discover(folder, missing_masks="empty", missing_channels="absent")
     except MachineError:
         raise
     except MedsegError:  # no scans with labels: then it is a folder of labels

@@ -139,12 +139,17 @@ def _is_file(output: Path) -> bool:
 
 
 def _shown(inputs: Inputs) -> list[str]:
-    """File names; places below what was named where several files have one name."""
-    files = [_called(case.images[0]) for case in inputs.cases]
-    counts = Counter(files)
+    """File names; places below what was named where several files have one name.
+
+    Where the files of each case have a folder to themselves, places are those folders.
+    """
+    names = [_called(case.images[0]) for case in inputs.cases]
+    beside = [place.parent / name for name, place in zip(names, inputs.places, strict=True)]
+    within = [place / name for name, place in zip(names, inputs.places, strict=True)]
+    by_name, by_place = Counter(names), Counter(beside)
     return [
-        name if counts[name] == 1 else (place.parent / name).as_posix()
-        for name, place in zip(files, inputs.places, strict=True)
+        name if by_name[name] == 1 else (path if by_place[path] == 1 else inner).as_posix()
+        for name, path, inner in zip(names, beside, within, strict=True)
     ]
 
 

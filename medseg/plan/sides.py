@@ -68,6 +68,8 @@ _LEFT = frozenset(
     word for group in f"{_WORDS} {_SHORT}".split() for word in group.partition("/")[0].split(",")
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_JOINED = re.compile(r"(?<=...)(left|right)$|^(left|right)(?=...)")
+"""Such as leftlung; they mean a side where the other one is there too."""
 _WORD = re.compile(r"[左右]|[^\W\d_左右]{4,}|[^\W_左右]+")
 """Numbers are words beside a long one (left1), and part of a short one: L1 is a vertebra."""
 
@@ -81,7 +83,11 @@ def _one_sided(words: Sequence[str]) -> bool:
     return len({word in _LEFT for word in words if word in _OPPOSITES}) == 1
 
 
-def _mirrored(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The names that the other side may have."""
+def _mirrored(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The names that the other side may have; leftlung has rightlung, if that is there."""
     if _one_sided(words):
         yield from product(*(_OPPOSITES.get(word, (word,)) for word in words))
+    elif _OPPOSITES.keys().isdisjoint(words):
+        other = tuple(_JOINED.sub(lambda side: _OPPOSITES[side[0]][0], word) for word in words)
+        if other != words:
+            yield other

@@ -277,7 +277,11 @@ def _channels(
     ]
     if extra:
         said = f"{', '.join(extra)} is not used: most cases have no such channel"
-        remedy = f"remove it, add it to the other cases, or {_WITHOUT}"
+        remedy = "remove it, add it to " + (
+            f"the other cases, or {_WITHOUT}"
+            if wish.missing.channels == "refuse"
+            else "more cases: a channel is what over a quarter of them have"
+        )
         problems.append(Problem(name, said, remedy))
     return _Images(tuple(files[0] for files in chosen if files), tuple(absent))
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from medseg.scans.case import Case, Channel, Problem
 from medseg.scans.formats import named_path
 from medseg.scans.inputs import Found, Listing, find_files, list_images, spelled
-from medseg.scans.names import case_folder, composed, file_stem, is_label_name, role, safe_names
+from medseg.scans.names import case_folder, composed, is_label_name, role, safe_names
 
 __all__ = ["ChannelRule", "Inputs", "group_inputs", "list_images"]
 
@@ -49,7 +49,8 @@ class ChannelRule(BaseModel):
 
         None for a file that has no key, or lies in a folder of labels.
         """
-        folder, stem = path.absolute().parent, file_stem(path)
+        named = named_path(path.absolute())  # a DICOM series goes by its folder
+        folder, stem = named.parent, named.name
         if self.kind == "folder":
             case = case_folder(folder)
             key = role(stem, case.name)

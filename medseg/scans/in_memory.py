@@ -64,8 +64,8 @@ def subject_of(
     elif world:
         read = [_of_volume(_array(image), channels - len(absent), spacing_mm)]
     else:
-        pixels = _upright(image) if isinstance(image, PIL.Image.Image) else _array(image)
-        read = [_of_picture(pixels, channels - len(absent), spacing_mm)]
+        there = channels - len(absent)
+        read = [_of_picture(_pixels(image, there), there, spacing_mm)]
     geometry = read[0].geometry
     notes: list[Note] = []
     parts: list[npt.NDArray[np.float32]] = []
@@ -232,6 +232,21 @@ def _of_picture(
     rows, columns, *_ = array.shape
     values = array.reshape(rows, columns, channels).transpose(2, 1, 0)[..., None]
     return Voxels(values, Geometry((columns, rows, 1), world=False))
+
+
+def _pixels(image: object, channels: int) -> npt.NDArray[Any]:
+    """As an array, (rows, columns) or (rows, columns, channels); of a list, of its channels."""
+    if isinstance(image, PIL.Image.Image):
+        return _upright(image)
+    if isinstance(image, (list, tuple)) and len(image) == channels:
+        each = [_pixels(one, 1) for one in image if isinstance(one, (PIL.Image.Image, np.ndarray))]
+        flat = [one[..., 0] if one.shape[2:] == (1,) else one for one in each]
+        if len(flat) == channels and {one.ndim for one in flat} == {2}:
+            if len({one.shape for one in flat}) > 1:
+                what = f"pictures of shapes {', '.join(str(one.shape) for one in flat)}"
+                raise ScanError(_NAME, what, "give channels of one size")
+            return np.stack(flat, axis=-1)
+    return _array(image)
 
 
 def _upright(image: PIL.Image.Image) -> npt.NDArray[Any]:

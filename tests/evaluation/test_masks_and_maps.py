@@ -16,7 +16,7 @@ from medseg.geometry import Geometry
 from medseg.progress import Silent
 from medseg.scans.case import Case
 from medseg.scans.marks import mark
-from medseg.scans.write import write_label_map
+from medseg.scans.write import write_image, write_label_map
 
 SIZE = (10, 9, 8)
 GRID = Geometry(SIZE, (1.0, 1.5, 2.0))
@@ -239,6 +239,21 @@ def test_a_case_without_a_mask_is_left_out_and_said(tmp_path):
     assert problem.name == "p2"
     assert "no mask of spleen" in problem.what
     assert "--missing-masks empty" in problem.remedy
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_case_that_lacks_a_channel_is_scored_as_the_others(tmp_path, masked):
+    ours = (masks if masked else maps)(tmp_path / "p")
+    theirs = tmp_path / "r"
+    (masks if masked else maps)(theirs, named="{}/mask_{}.nii.gz" if masked else "{}/seg.nii.gz")
+    for case, channels in zip(CASES, (["t1", "flair"], ["t1"], ["t1", "flair"]), strict=True):
+        for channel in channels:
+            scan = np.arange(label(0).size, dtype=np.float32)
+            write_image(scan.reshape(1, *label(0).shape), GRID, theirs / case / f"{channel}.nii.gz")
+    summary, problems = evaluate_folders(ours, theirs)
+    assert problems == ()
+    assert {one.case for one in summary.scores} == {*CASES}
+    assert all(one.dice == 1 for one in summary.scores)
 
 
 def test_a_missing_mask_may_be_an_absent_class(tmp_path):

@@ -117,3 +117,36 @@ def test_what_is_no_image_says_so_when_named(study: Path, tmp_path: Path) -> Non
 def test_masks_are_not_asked_for_as_dicom(study: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"masks are not written as \.dcm"):
         run(study / "tilted", output=tmp_path / "mask.dcm")
+
+
+@pytest.mark.parametrize(
+    ("rule", "place"),
+    [
+        (ChannelRule(kind="folder", keys=("flair", "t1")), "{case}/{channel}"),
+        (ChannelRule(kind="suffix", keys=("_flair", "_t1")), "{case}_{channel}"),
+        (ChannelRule(kind="outer", keys=("flair", "t1")), "{channel}/{case}"),
+    ],
+)
+def test_a_series_is_a_channel_as_training_tells_it(
+    tmp_path: Path, rule: ChannelRule, place: str
+) -> None:
+    for case, channels in {"p1": ("flair", "t1"), "p2": ("t1",)}.items():
+        for channel in channels:
+            save_series(tmp_path / place.format(case=case, channel=channel), ramp(5, 6, 4))
+    found = group_inputs([str(tmp_path)], rule, 2, lacking=True)
+    assert found.problems == []
+    assert {case.name: (len(case.images), len(case.absent)) for case in found.cases} == {
+        "p1": (2, 0),
+        "p2": (1, 1),
+    }
+
+
+def test_cases_whose_files_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    for case in ("p1", "p2"):
+        for channel in ("flair", "t1"):
+            save_series(tmp_path / "scans" / case / channel, ramp(5, 6, 4))
+    rule, recorder = ChannelRule(kind="folder", keys=("flair", "t1")), Recorder()
+    folder = str(tmp_path / "scans")
+    predict_inputs([folder], AboveHalf(), rule, tmp_path / "masks", recorder)
+    titles = [line.split(" -> ")[0] for line in recorder.said if " -> " in line]
+    assert titles == ["p1/flair", "p2/flair"]

@@ -36,7 +36,7 @@ def test_twins_are_found_whatever_their_order(pattern, words):
     [
         ("leftKidney", "rightKidney"), ("KidneyL", "KidneyR"), ("Left_kidney", "right-kidney"),
         ("左肾", "右肾"), ("left2", "right2"), ("Precentral_L", "Precentral_R"),
-        ("ctx_lh_G_left", "ctx_rh_G_right"),
+        ("ctx_lh_G_left", "ctx_rh_G_right"), ("leftlung", "rightlung"), ("GTVLeft", "GTVRight"),
     ],
 )  # fmt: skip
 def test_further_spellings(left, right):
@@ -48,6 +48,7 @@ def test_further_spellings(left, right):
     [
         ("l1", "r1"), ("L1", "R1"), ("LV", "RV"), ("lv", "rv"), ("lvmyo", "rvmyo"),
         ("liver", "river"), ("cleft", "cright"), ("LKidney", "RKidney"), ("l", "right"),
+        ("Liver", "liver"), ("bright", "bleft"), ("leftlung", "rightliver"), ("aleft", "aright"),
         ("a left-right shunt", "a right-left shunt"), ("V4", "L4"), ("lung", "rung"),
     ],
 )  # fmt: skip

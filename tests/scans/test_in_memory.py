@@ -168,3 +168,18 @@ def test_a_picture_of_other_channels_tells_its_shape(shape):
 def test_pillow_modes_that_are_not_read_are_named():
     with pytest.raises(MedsegError, match=r"LAB.*convert"):
         subject_of(Image.new("LAB", (5, 4)), 3, world=False)
+
+
+def test_pictures_in_a_list_are_channels_of_which_some_may_be_absent():
+    first, second = np.arange(54).reshape(6, 9), np.arange(54, 108).reshape(6, 9)
+    both = subject_of(np.stack([first, second], axis=-1), 2, world=False).image
+    as_pictures = [Image.fromarray(each.astype(np.uint8)) for each in (first, second)]
+    for given in ([first, second], as_pictures, [first, as_pictures[1]]):
+        np.testing.assert_array_equal(subject_of(given, 2, world=False).image, both)
+    for given in ([None, second], [None, as_pictures[1]]):
+        found = subject_of(given, 2, world=False)
+        assert found.absent == (0,)
+        np.testing.assert_array_equal(found.image, both * [[[[0]]], [[[1]]]])
+    with pytest.raises(MedsegError, match=r"\(6, 9\), \(5, 9\).*one size"):
+        subject_of([first, second[:5]], 2, world=False)
+    np.testing.assert_array_equal(subject_of([first], 1, world=False).image, both[:1])

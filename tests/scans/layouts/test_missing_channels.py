@@ -109,6 +109,8 @@ def test_a_channel_that_many_cases_lack_is_one_by_declaration_alone(tmp_path):
     assert dataset.channel_rule == ChannelRule(kind="suffix", keys=("_flair", "_t1"))
     assert [len(case.images) for case in dataset.cases] == [2, 2, 1, 1, 1, 1]
     assert ["p2_stir.nii.gz" in problem.what for problem in dataset.problems] == [True]
+    assert "over a quarter" in dataset.problems[0].remedy
+    assert "--missing-channels" not in dataset.problems[0].remedy
 
 
 def test_a_folder_of_a_contrast_with_few_files_is_no_channel(tmp_path):
