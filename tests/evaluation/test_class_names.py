@@ -119,3 +119,23 @@ def test_an_ignored_value_in_predictions_is_said_to_be_no_class(tmp_path):
     evaluate_folders(ours, theirs, ignore_label=3, progress=told)
     (line,) = told.said
     assert "hold 3, which no class of the references has" in line
+
+
+def test_masks_that_training_unites_are_united(tmp_path):
+    """Two lesions of one picture in two files, beside pictures with one."""
+    flat, rng = Geometry((20, 16, 1), world=False), np.random.default_rng(0)
+    for n in range(4):
+        mask = np.zeros((20, 16, 1), np.uint8)
+        mask[2:8, 3:9] = 255
+        write_label_map(rng.integers(0, 256, mask.shape), flat, tmp_path / "d" / f"p ({n}).png")
+        write_label_map(mask, flat, tmp_path / "d" / f"p ({n})_mask.png")
+        if n == 3:
+            other = np.zeros_like(mask)
+            other[12:16, 4:8] = 255
+            write_label_map(other, flat, tmp_path / "d" / f"p ({n})_mask_1.png")
+            mask = mask | other
+        write_label_map(mask, flat, tmp_path / "p" / f"p ({n}).png")
+    summary, problems = evaluate_folders(tmp_path / "p", tmp_path / "d")
+    assert problems == ()
+    assert {row.name: row.dice.mean for row in summary.classes} == {"class 255": 1.0}
+    assert len(summary.scores) == 4

@@ -381,26 +381,6 @@ def test_cases_that_are_called_after_numbers_are_no_classes(tmp_path):
     assert {one.case for one in summary.scores} == {"case_1", "case_2"}
 
 
-def test_masks_that_training_unites_are_united(tmp_path):
-    """Two lesions of one picture in two files, beside pictures with one."""
-    flat, rng = Geometry((20, 16, 1), world=False), np.random.default_rng(0)
-    for n in range(4):
-        mask = np.zeros((20, 16, 1), np.uint8)
-        mask[2:8, 3:9] = 255
-        write(tmp_path / "d" / f"p ({n}).png", rng.integers(0, 256, mask.shape), flat)
-        write(tmp_path / "d" / f"p ({n})_mask.png", mask, flat)
-        if n == 3:
-            other = np.zeros_like(mask)
-            other[12:16, 4:8] = 255
-            write(tmp_path / "d" / f"p ({n})_mask_1.png", other, flat)
-            mask = mask | other
-        write(tmp_path / "p" / f"p ({n}).png", mask, flat)
-    summary, problems = evaluate_folders(tmp_path / "p", tmp_path / "d")
-    assert problems == ()
-    assert {row.name: row.dice.mean for row in summary.classes} == {"class 255": 1.0}
-    assert len(summary.scores) == 4
-
-
 def test_segments_that_a_file_does_not_have_are_absent():
     """A file of segments is whole: what is not in it was not there."""
     file = Path("a.seg.nrrd")
