@@ -8,11 +8,14 @@ from torch import Tensor, nn
 
 from medseg.networks.masked import MaskedAutoencoder
 from medseg.networks.segmenter import Segmenter
+from medseg.types import Labels
 
 _COPIES_OF_WEIGHTS = 5
 """Weights, gradients, AdamW's two moments, the running average."""
 _WORKING_SHARE = 1.5
 """Gradients of activations and the libraries' workspaces, on top of what is kept for backward."""
+_HALF_SHARE = 0.75
+"""Of a network's activations, what mixed precision leaves: norms and resampling stay in float32."""
 
 
 class _Kept:
@@ -58,13 +61,22 @@ def _identity(tensor: Tensor) -> int:
 
 
 def training_bytes(
-    build: Callable[[], Segmenter | MaskedAutoencoder], shape: tuple[int, ...]
+    build: Callable[[], Segmenter | MaskedAutoencoder],
+    shape: tuple[int, ...],
+    loss: Callable[[Any, Labels], Tensor] | None = None,
+    *,
+    layers: int = 1,
+    half: bool = False,
 ) -> int:
     """Memory of one training step, from a dry run on torch's meta device.
 
     Args:
         build: Makes the network.
         shape: (batch, channels, *patch).
+        loss: Of the network's output and the labels; with many classes it takes as much as the
+            network. None leaves it out.
+        layers: Of the labels.
+        half: Whether the network computes in mixed precision; losses never do.
     """
     with torch.device("meta"), torch.enable_grad():
         network = build().eval()  # nothing is recomputed in a dry run
@@ -73,6 +85,10 @@ def training_bytes(
             kept.watch(block)
         with torch.autograd.graph.saved_tensors_hooks(kept.note, lambda tensor: tensor):
             output = network.training_output(torch.empty(shape))
+            activations = kept.bytes
+            if loss is not None:
+                loss(output, torch.empty((shape[0], layers, *shape[2:]), dtype=torch.uint8))
+    compared = kept.bytes - activations + output[0].nbytes
+    activations *= _HALF_SHARE if half else 1
     weights = sum(weight.nbytes for weight in network.parameters())
-    activations = kept.bytes + output[0].nbytes
-    return int(_COPIES_OF_WEIGHTS * weights + _WORKING_SHARE * activations)
+    return int(_COPIES_OF_WEIGHTS * weights + _WORKING_SHARE * (activations + compared))

@@ -31,8 +31,9 @@ from medseg.scans.discover import Dataset, discover, discover_scans
 from medseg.scans.known import shown
 from medseg.scans.regions import regions_of
 from medseg.training.annotated import unannotated
-from medseg.training.device import limits
+from medseg.training.device import limits, number_format
 from medseg.training.doubts import Labels, copies, unseen_channels, unseen_classes
+from medseg.training.losses import build_loss
 from medseg.training.parts import Dealt, Parts, deal, read_told
 from medseg.training.start import autoencoder, network_choice, savers
 from medseg.training.task import Learner
@@ -177,7 +178,7 @@ def plan_training(found: Survey, hparams: HParams, device: str) -> Plan:
         return make_plan(
             found.facts,
             hparams,
-            lambda candidate: _step_bytes(candidate, hparams),
+            lambda candidate: _step_bytes(candidate, hparams, device),
             found.declared,
             # What is held of the cases is given back once they are prepared.
             limits(device, hparams.dim, found.held.bytes),
@@ -279,8 +280,9 @@ def _find(hparams: HParams, progress: Progress) -> Dataset:
     )
 
 
-def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
+def _step_bytes(candidate: Candidate, hparams: HParams, device: str) -> int:
     shape = (candidate.batch_size, candidate.channels, *candidate.patch_size)
+    task = "multilabel" if candidate.multilabel else "multiclass"
 
     def build() -> Learner:
         network = build_network(
@@ -291,4 +293,10 @@ def _step_bytes(candidate: Candidate, hparams: HParams) -> int:
         )
         return autoencoder(network, candidate) if hparams.pretrain else network
 
-    return training_bytes(build, shape)
+    return training_bytes(
+        build,
+        shape,
+        None if hparams.pretrain else build_loss(hparams.loss, task),
+        layers=candidate.num_outputs if candidate.multilabel else 1,
+        half=number_format(device, hparams.precision) != "32",
+    )

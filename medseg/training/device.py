@@ -41,20 +41,31 @@ def check_repeats(device: str, *, deterministic: bool) -> None:
         )
 
 
+def number_format(device: str, precision: str) -> str:
+    """32, or bf16 or 16, in which a network computes where it is safe.
+
+    Args:
+        device: As torch names it.
+        precision: One of these; or auto, which is half precision where a GPU gains by it.
+    """
+    if precision != "auto":
+        return precision
+    if not device.startswith("cuda"):
+        return "32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "16"
+
+
 def for_lightning(device: torch.device, precision: str) -> dict[str, Any]:
     """The device, and the number format that is asked for, as arguments of Lightning's Trainer.
 
     Args:
         device: Where to train.
-        precision: 32, bf16, 16; or auto, which is half precision where a GPU gains by it.
+        precision: As `number_format` takes it.
     """
-    if precision == "auto":
-        half = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "16"
-        precision = half if device.type == "cuda" else "32"
     # A device without a number has None for one, whatever the annotation says.
     one = [device.index] if device.index is not None else 1  # pyright: ignore[reportUnnecessaryComparison]
     return {
         "accelerator": "gpu" if device.type == "cuda" else device.type,
         "devices": one,
-        "precision": _PRECISIONS[precision],
+        "precision": _PRECISIONS[number_format(str(device), precision)],
     }
